@@ -1,0 +1,1 @@
+"""The protocol: no MPI, no clock, no files, no torch."""

@@ -1,0 +1,1 @@
+"""What is learned: models, data sets, shards, flat parameters, optimizers, evaluation."""

@@ -1,0 +1,1 @@
+"""The run file (HDF5): schema, writer, reader."""
