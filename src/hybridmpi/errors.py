@@ -1,4 +1,4 @@
-"""Errors that a user can mend."""
+"""Errors that are told to the user in a message, without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,6 +8,13 @@ class UserError(Exception):
     """Bad input: the message says what was given, what is allowed and how to mend it.
 
     The command line prints the message without a traceback and ends with exit code 2.
+    """
+
+
+class RunFailed(Exception):  # noqa: N818 - an outcome of a run, not a mistake in the program
+    """A run that failed while it ran: the message says why.
+
+    The command line prints the message without a traceback and ends with exit code 1.
     """
 
 

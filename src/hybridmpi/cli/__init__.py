@@ -1,1 +1,81 @@
-"""The command line: one module per command."""
+"""The command line: `main` is the click group, every other module here holds one command.
+
+A command's module is imported only when that command runs, so that `hybridmpi --help` is quick and
+no command pays for another one's imports.
+"""
+
+import importlib
+from typing import Any
+
+import click
+
+from hybridmpi import __version__
+from hybridmpi.errors import RunFailed, UserError, nearest
+
+# The module hybridmpi.cli.NAME holds the click command NAME.
+COMMANDS = {
+    "launch": "Start a training run under mpirun on this machine.",
+    "train": "Train: the command that each rank runs.",
+    "config": "Show the settings of a job, and where each comes from.",
+    "show": "Show what a run file holds.",
+    "export": "Write a run's tables or final parameters to other formats.",
+    "doctor": "Check this machine, and say how to mend what is wrong.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it runs, and turns our errors into messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name all commands, those that a newcomer needs first in front."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command `cmd_name`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(
+            importlib.import_module(f"hybridmpi.cli.{cmd_name}"), cmd_name
+        )
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` names, or say which name is nearest to it."""
+        if args[0] not in COMMANDS:
+            ctx.fail(f"no command '{args[0]}'; {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `UserError` and `RunFailed` become a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _message(error, exit_code=2) from None
+        except RunFailed as error:
+            raise _message(error, exit_code=1) from None
+
+
+def _message(error: Exception, exit_code: int) -> click.ClickException:
+    message = click.ClickException(str(error))
+    message.exit_code = exit_code
+    return message
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hybridmpi", message="%(prog)s %(version)s")
+def main() -> None:
+    """Parallel SGD between synchronous and asynchronous, under MPI.
+
+    Begin with `hybridmpi doctor`, then `hybridmpi launch -n 5 JOB.toml`.
+    """
