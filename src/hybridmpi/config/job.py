@@ -1,0 +1,323 @@
+"""The sections of a job file and their fields."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from hybridmpi.config.schedules import (
+    AnyCurve,
+    Constant,
+    Linear,
+    Positive,
+    Table,
+    ends,
+    evaluate_expressions,
+    shrinks_without_end,
+)
+from hybridmpi.core.aggregation import Aggregation
+from hybridmpi.core.presets import PRESETS
+from hybridmpi.core.schedule import Schedule, constant, over
+from hybridmpi.core.server import AfterPush, Limits, Method
+from hybridmpi.core.staleness import ACCEPT, CANCEL, StalenessRule, discard_from
+from hybridmpi.errors import nearest
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class RunSection(Table):
+    """When a run ends, and where its file goes."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """every random draw is a function of it"""
+    time_limit_s: Positive | None = None
+    """seconds on the training clock"""
+    gradient_limit: Count | None = None
+    """number of pushes"""
+    step_limit: Count | None = None
+    """number of server steps"""
+    epoch_limit: Positive | None = None
+    """passes over the training set, counted in samples pushed by all workers"""
+    output: str = "runs/{job}-{preset}-seed{seed}.h5"
+    """the run file; {job}, {preset} and {seed} are filled in"""
+    straggler_limit_s: Seconds = 30.0
+    """seconds to wait, at the end, for workers that still compute"""
+    non_finite_limit: Count = 10
+    """the run fails after this many gradients with NaN or infinity in a row"""
+    keep_snapshots: bool = False
+    """keep the parameters of every evaluation in the run file"""
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        limits = (self.time_limit_s, self.gradient_limit, self.step_limit, self.epoch_limit)
+        if limits == (None,) * 4:
+            raise ValueError(
+                "the run has no end; set time_limit_s, gradient_limit, step_limit or epoch_limit"
+            )
+        return self
+
+
+class StaleTable(Table):
+    """What happens to a push that was computed at an older version than the server's."""
+
+    rule: Literal["accept", "discard", "cancel"]
+    """accept; discard when it arrives; or cancel: a step makes computing workers start anew"""
+    limit: Count | None = None
+    """discard: the smallest staleness, in steps, that is discarded"""
+
+    @model_validator(mode="after")
+    def _check_limit(self) -> Self:
+        if (self.limit is not None) != (self.rule == "discard"):
+            raise ValueError("`limit` goes with rule 'discard', which needs it, and no other")
+        return self
+
+    def as_rule(self) -> StalenessRule:
+        """Return the core's rule."""
+        if self.limit is not None:
+            return discard_from(self.limit)
+        return CANCEL if self.rule == "cancel" else ACCEPT
+
+
+class MethodSection(Table):
+    """The method: a preset, and what it leaves open."""
+
+    preset: str = "hybrid"
+    """a known method; it fixes what is not given below"""
+    threshold: Annotated[AnyCurve, Field(discriminator="schedule")] | None = None
+    """number of buffered gradients that triggers a step; sync, async and ringmaster fix it"""
+    aggregation: Aggregation = "mean"
+    """how K gradients become one: mean, sum, or sqrt (sum / sqrt(K))"""
+    after_push: AfterPush | None = None
+    """a worker waits for the step that contains its gradient, or continues at once"""
+    stale: StaleTable | None = None
+    """what happens to stale pushes"""
+    broadcast: Literal["waiting", "collective"] = "waiting"
+    """new parameters go to the workers that wait, or by one Ibcast per step to all"""
+
+    @field_validator("preset")
+    @classmethod
+    def _check_preset(cls, preset: str) -> str:
+        if preset not in PRESETS:
+            raise ValueError(f"there is no preset '{preset}'; {nearest(preset, PRESETS)}")
+        return preset
+
+    @field_validator("stale", mode="before")
+    @classmethod
+    def _name_only(cls, stale: Any) -> Any:
+        return {"rule": stale} if isinstance(stale, str) else stale
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, given: Any) -> Any:
+        """Write what the preset says into the fields that were not given."""
+        preset = PRESETS.get(given.get("preset", "hybrid")) if isinstance(given, dict) else None
+        if preset is None:
+            return given
+        filled = {"after_push": preset.after_push, **given}
+        if preset.stale != "discard":
+            filled.setdefault("stale", {"rule": preset.stale})
+        elif preset.stale_limit is not None:
+            filled.setdefault("stale", {"rule": "discard", "limit": preset.stale_limit})
+        if preset.threshold is not None:
+            filled["threshold"] = {"schedule": "constant", "value": preset.threshold}
+        return filled
+
+    @model_validator(mode="after")
+    def _check_open_fields(self) -> Self:
+        preset = PRESETS[self.preset]
+        if self.stale is None:
+            raise ValueError(
+                f"preset '{self.preset}' needs the staleness from which pushes are discarded: "
+                "stale = { rule = 'discard', limit = 10 }"
+            )
+        if self.threshold is None or (preset.constant and not isinstance(self.threshold, Constant)):
+            example = "{ schedule = 'step', initial = 1, increment = 1, every = '3/lr' }"
+            if preset.constant:
+                example = "{ schedule = 'constant', value = 4 }"
+            raise ValueError(f"preset '{self.preset}' needs a threshold like {example}")
+        return self
+
+    @field_validator("threshold")
+    @classmethod
+    def _check_threshold(cls, table: AnyCurve | None) -> AnyCurve | None:
+        smallest = 0 if isinstance(table, Linear) else 1
+        if table is not None and min(ends(table)) < smallest:
+            raise ValueError(
+                f"threshold is {min(ends(table)):g}, but must be at least {smallest}; "
+                "1 is asynchronous, the number of workers is synchronous"
+            )
+        return table
+
+    def as_protocol(self, learning_rate: Schedule) -> Method:
+        """Return the core's method."""
+        if self.threshold is None or self.after_push is None or self.stale is None:
+            raise TypeError("the preset has not been filled in")
+        return Method(
+            threshold=self.threshold.as_function(),
+            learning_rate=learning_rate,
+            aggregation=self.aggregation,
+            after_push=self.after_push,
+            stale=self.stale.as_rule(),
+        )
+
+
+class DataSection(Table):
+    """The training and test set, and how it is shared out."""
+
+    dataset: str = "digits"
+    """digits, mnist, fashion-mnist, cifar10, synthetic, or your own package.module:function"""
+    root: Path | None = None
+    """folder that holds the data set, packed or unpacked"""
+    download: bool = False
+    """download what is missing into root, on one rank per node"""
+    batch_size: Count = 32
+    """samples per gradient"""
+    shards: Literal["stride", "contiguous", "dirichlet"] = "stride"
+    """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class"""
+    concentration: Positive = 0.5
+    """dirichlet: small is very uneven, large is even"""
+    normalize: bool = True
+    """subtract the training set's mean and divide by its deviation, per channel"""
+    augmentation: tuple[Literal["flip", "crop"], ...] = ()
+    """flip left and right at random; crop at random after padding by 4 pixels"""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """synthetic: samples, shape, classes; options of your own function"""
+
+
+class ModelSection(Table):
+    """The network."""
+
+    name: str = "mnist_cnn"
+    """mnist_cnn, lenet, a torchvision classifier, or your own package.module:function"""
+    initial: Path | None = None
+    """start from these weights (safetensors)"""
+
+
+class OptimizerSection(Table):
+    """The server's optimizer: one of torch.optim, with its options as further fields."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    name: str = "sgd"
+    """torch.optim's name, in any case"""
+    learning_rate: Positive | Annotated[AnyCurve, Field(discriminator="schedule")] = 0.01
+    """a number, or a table like the threshold's"""
+    clip_norm: Positive | None = None
+    """largest norm of the aggregated gradient"""
+    clip_value: Positive | None = None
+    """largest absolute value in the aggregated gradient"""
+
+    @field_validator("learning_rate", mode="wrap")
+    @classmethod
+    def _check_learning_rate(cls, given: Any, handler: Any) -> Any:
+        if isinstance(given, (int, float)) and not 0 < given < math.inf:
+            raise ValueError(f"the learning rate is {given}, but must be above 0 and finite")
+        rate = handler(given)
+        if isinstance(rate, float):
+            return rate
+        passed = ends(rate)
+        if passed[0] == 0 or not all(0 <= value < math.inf for value in passed):
+            raise ValueError(
+                f"the learning rate goes through {passed}, but must begin above 0 and stay finite"
+            )
+        if shrinks_without_end(rate):
+            raise ValueError("the learning rate falls below 0; give `final`, where it stops")
+        return rate
+
+    @property
+    def initial_learning_rate(self) -> float:
+        """The learning rate of the first step, which 'lr' stands for."""
+        if isinstance(self.learning_rate, float):
+            return self.learning_rate
+        return self.learning_rate.curve()(0)
+
+    def as_function(self) -> Schedule:
+        """Return the learning rate as a schedule, a function of a run's progress."""
+        if isinstance(self.learning_rate, float):
+            return over("steps", constant(self.learning_rate))
+        return self.learning_rate.as_function()
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """The optimizer's own options, as given."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class DelaysSection(Table):
+    """A random extra wait per gradient in some of the workers."""
+
+    fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """fraction of the workers, rounded down, that are delayed; the seed chooses which"""
+    min_s: Seconds = 0.0
+    """shortest wait, seconds"""
+    max_s: Seconds = 0.0
+    """longest wait, seconds; waits are uniform in between"""
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s is {self.min_s}, but must not exceed max_s ({self.max_s})")
+        return self
+
+
+class EvaluationSection(Table):
+    """When parameters are snapshotted; they are evaluated outside the training clock."""
+
+    every_s: Positive | None = None
+    """seconds between snapshots: 0, every_s, ... up to the time limit"""
+    every_steps: Count | None = None
+    """steps between snapshots"""
+
+
+class Job(Table):
+    """A whole job."""
+
+    run: RunSection
+    method: MethodSection = Field(default_factory=MethodSection)
+    data: DataSection = Field(default_factory=DataSection)
+    model: ModelSection = Field(default_factory=ModelSection)
+    optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
+    delays: DelaysSection = Field(default_factory=DelaysSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluate_expressions(cls, job: Any) -> Any:
+        """Fill in the paper's forms: '3/lr' is 3 over the initial learning rate."""
+        if not isinstance(job, dict) or not isinstance(job.get("method"), dict):
+            return job
+        try:
+            optimizer = OptimizerSection.model_validate(job.get("optimizer", {}))
+            learning_rate = optimizer.initial_learning_rate
+        except ValidationError:
+            learning_rate = 1.0  # what is wrong is reported with the optimizer itself
+        return {**job, "method": evaluate_expressions(job["method"], learning_rate)}
+
+    def as_protocol(self) -> Method:
+        """Return the core's method."""
+        return self.method.as_protocol(self.optimizer.as_function())
+
+    def limits(self, training_samples: int) -> Limits:
+        """Return the core's limits for a training set of this size."""
+        run = self.run
+        return Limits(
+            time_s=run.time_limit_s or math.inf,
+            gradients=run.gradient_limit or math.inf,
+            steps=run.step_limit or math.inf,
+            samples=run.epoch_limit * training_samples if run.epoch_limit else math.inf,
+        )
+
+    def output(self, name: str) -> Path:
+        """Return the run file's path; `name` is the job file's, without suffix."""
+        filled = self.run.output.replace("{job}", name).replace("{preset}", self.method.preset)
+        return Path(filled.replace("{seed}", str(self.run.seed)))

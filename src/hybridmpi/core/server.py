@@ -1,0 +1,232 @@
+"""The parameter server's side of the protocol: pushes in, instructions out.
+
+The rules that this file keeps:
+
+- A worker either computes or waits; one that computes has exactly one push to come.
+- Every push ends in exactly one place: a step, a discard, or the buffer when the run is over.
+- A worker whose push was discarded is released at once; one whose push is buffered is released by
+  the step that contains it (`wait`) or at once (`continue`).
+- The threshold never exceeds the number of active workers and is looked at again after every push
+  and every loss, so the workers that wait are always fewer than the active ones.
+- Once a limit is reached nothing steps any more, and whoever pushes is told to stop.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hybridmpi.core.aggregation import Aggregation, weights
+from hybridmpi.core.gradient_buffer import GradientBuffer
+from hybridmpi.core.messages import (
+    Discard,
+    DiscardReason,
+    Instruction,
+    Push,
+    Release,
+    Step,
+    Stop,
+)
+from hybridmpi.core.schedule import Progress, Schedule
+from hybridmpi.core.staleness import ACCEPT, StalenessRule
+from hybridmpi.core.threshold import threshold
+
+AfterPush = Literal["wait", "continue"]
+
+
+class ProtocolError(Exception):
+    """An engine told the server something that cannot happen; a defect, never the user's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A point in the space between synchronous and asynchronous SGD."""
+
+    threshold: Schedule
+    learning_rate: Schedule
+    aggregation: Aggregation = "mean"
+    after_push: AfterPush = "wait"
+    stale: StalenessRule = field(default=ACCEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a run ends; the first limit that is reached counts.
+
+    Attributes:
+        time_s: Seconds on the training clock.
+        gradients: Pushes, discarded ones included.
+        steps: Steps of the server.
+        samples: Samples behind all pushes (an epoch is one training set of them).
+    """
+
+    time_s: float = math.inf
+    gradients: float = math.inf
+    steps: float = math.inf
+    samples: float = math.inf
+
+
+class ParameterServer:
+    """Decides what happens to every push; knows no MPI, no clock and no numbers but counts.
+
+    Attributes:
+        version: Steps taken.
+        gradients: Pushes that arrived, late ones excepted.
+        samples: Samples behind those pushes.
+        stop_reason: Why the run is over; empty while it goes on.
+    """
+
+    def __init__(self, method: Method, limits: Limits, workers: Iterable[int]) -> None:
+        self.version = 0
+        self.gradients = 0
+        self.samples = 0
+        self.stop_reason = ""
+        self._method = method
+        self._limits = limits
+        self._buffer = GradientBuffer()
+        self._waiting = dict.fromkeys(workers)  # in the order in which they began to wait
+        self._computing: dict[int, int] = {}  # worker: version it was released with
+
+    @property
+    def active_workers(self) -> int:
+        """Number of workers that compute or wait."""
+        return len(self._computing) + len(self._waiting)
+
+    @property
+    def buffered(self) -> int:
+        """Number of pushes in the gradient buffer."""
+        return len(self._buffer)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every worker that is not lost has been told to stop."""
+        return bool(self.stop_reason) and self.active_workers == 0
+
+    def threshold(self, now_s: float) -> int:
+        """Return the threshold K in force."""
+        return threshold(self._method.threshold, self._progress(now_s), self.active_workers)
+
+    def start(self) -> list[Instruction]:
+        """Release all workers with the initial parameters."""
+        return self._release(tuple(self._waiting))
+
+    def receive(self, push: Push, now_s: float) -> list[Instruction]:
+        """Take a push.
+
+        Args:
+            push: The push that has just arrived.
+            now_s: Seconds on the training clock, never decreasing.
+
+        Returns:
+            What the engine has to do, in this order.
+
+        Raises:
+            ProtocolError: If the worker is not known to compute, or its version is yet to come.
+        """
+        self._check(push)
+        is_cancelled = push.version < self._computing[push.worker]
+        if not is_cancelled:
+            self._wait(push.worker)
+        if now_s >= self._limits.time_s:
+            self.stop_reason = self.stop_reason or "time limit"
+        if self.stop_reason:
+            return [Discard(push, "late"), *self._stop_waiting()]
+        self.gradients += 1
+        self.samples += push.samples
+        staleness = self.version - push.version
+        if is_cancelled:  # its release is on the way already
+            return [Discard(push, "cancelled"), *self._advance(now_s)]
+        reason = self._discard_reason(push, staleness)
+        if reason is not None:
+            return [Discard(push, reason), *self._advance(now_s, free=push.worker)]
+        self._buffer.add(push, staleness)
+        continues = self._method.after_push == "continue"
+        return self._advance(now_s, free=push.worker if continues else None)
+
+    def lose(self, worker: int, now_s: float) -> list[Instruction]:
+        """Go on without a worker; what it has pushed stays in the buffer.
+
+        Returns:
+            What the engine has to do: with fewer active workers a step may fall due.
+        """
+        self._waiting.pop(worker, None)
+        self._computing.pop(worker, None)
+        if self.active_workers == 0:
+            self.stop_reason = self.stop_reason or "no worker left"
+        return [] if self.stop_reason else self._advance(now_s)
+
+    def stop(self, reason: str) -> list[Instruction]:
+        """End the run: who waits is told at once, who computes when its push arrives."""
+        self.stop_reason = self.stop_reason or reason
+        return self._stop_waiting()
+
+    def _check(self, push: Push) -> None:
+        if push.worker not in self._computing:
+            raise ProtocolError(f"worker {push.worker} pushed, but it was not released: {push}")
+        if not 0 <= push.version <= self.version:
+            raise ProtocolError(f"the server is at version {self.version}, but got {push}")
+
+    def _wait(self, worker: int) -> None:
+        del self._computing[worker]
+        self._waiting[worker] = None
+
+    def _discard_reason(self, push: Push, staleness: int) -> DiscardReason | None:
+        if not push.is_finite:
+            return "non-finite"
+        return "stale" if self._method.stale.is_discarded(staleness) else None
+
+    def _progress(self, now_s: float) -> Progress:
+        return Progress(self.gradients, self.version, now_s)
+
+    def _step_if_due(self, now_s: float) -> list[Instruction]:
+        count = len(self._buffer)
+        if count == 0:
+            return []
+        due = self.threshold(now_s)
+        if count < due:
+            return []
+        learning_rate = self._method.learning_rate(self._progress(now_s))
+        pushes, staleness = self._buffer.drain()
+        damping = [self._method.stale.damping(s) for s in staleness]
+        step_weights = weights(self._method.aggregation, [p.samples for p in pushes], damping)
+        self.version += 1
+        return [Step(self.version, pushes, step_weights, staleness, due, learning_rate)]
+
+    def _check_limits(self) -> None:
+        limits = self._limits
+        for reached, name in (
+            (self.gradients >= limits.gradients, "gradient limit"),
+            (self.version >= limits.steps, "step limit"),
+            (self.samples >= limits.samples, "epoch limit"),
+        ):
+            if reached and not self.stop_reason:
+                self.stop_reason = name
+
+    def _advance(self, now_s: float, free: int | None = None) -> list[Instruction]:
+        """Step if that is due; then answer the worker that is free anyway, and all that waited."""
+        stepped = self._step_if_due(now_s)
+        self._check_limits()
+        if self.stop_reason:
+            return stepped + self._stop_waiting()
+        if stepped:
+            return stepped + self._release(tuple(self._waiting)) + self._cancel()
+        return self._release((free,)) if free is not None else []
+
+    def _release(self, workers: tuple[int, ...]) -> list[Instruction]:
+        for worker in workers:
+            del self._waiting[worker]
+            self._computing[worker] = self.version
+        all_wait = len(workers) == self.active_workers
+        return [Release(workers, self.version, all_wait=all_wait)] if workers else []
+
+    def _cancel(self) -> list[Instruction]:
+        if not self._method.stale.cancel:
+            return []
+        behind = tuple(w for w, version in self._computing.items() if version < self.version)
+        self._computing.update(dict.fromkeys(behind, self.version))
+        return [Release(behind, self.version, cancel=True)] if behind else []
+
+    def _stop_waiting(self) -> list[Instruction]:
+        stopped = tuple(self._waiting)
+        self._waiting.clear()
+        return [Stop(stopped)] if stopped else []
