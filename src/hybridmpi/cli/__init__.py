@@ -61,15 +61,13 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            raise _message(error, exit_code=2) from None
+            raise _BadInput(str(error)) from None
         except RunFailed as error:
-            raise _message(error, exit_code=1) from None
+            raise click.ClickException(str(error)) from None  # exit code 1
 
 
-def _message(error: Exception, exit_code: int) -> click.ClickException:
-    message = click.ClickException(str(error))
-    message.exit_code = exit_code
-    return message
+class _BadInput(click.ClickException):
+    exit_code = 2
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

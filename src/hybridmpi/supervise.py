@@ -1,0 +1,145 @@
+"""Runs mpirun in a session of its own, and turns signals into an orderly end.
+
+Ctrl-C in a terminal reaches this process alone. It tells mpirun with SIGUSR1, which mpirun forwards
+to every rank, so that the ranks can end the run together and rank 0 can close its file; sent SIGINT
+or SIGTERM, mpirun would end them where they stand. Nothing that was started here outlives
+`supervise`.
+"""
+
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+import psutil
+
+from hybridmpi.launcher import CommandLine
+
+STOP_LIMIT_S = 30.0
+_ASK_AGAIN_S = 5.0  # MPICH's mpirun loses a signal that comes before its ranks are up
+_TERMINATE_LIMIT_S = 2.0
+_POLL_S = 0.05
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def supervise(line: CommandLine) -> int:
+    """Run the line to its end and return the exit code.
+
+    The first SIGINT, SIGTERM or SIGHUP asks the ranks to stop; after `STOP_LIMIT_S` seconds, or at
+    a further SIGINT, they are ended. SIGUSR1 is only forwarded.
+
+    Returns:
+        128 + the signal's number where a signal asked to stop, else mpirun's own exit code.
+    """
+    with _received_signals() as received, started(line) as process:
+        stopped_by = _wait(process, received)
+    if stopped_by is not None:
+        return 128 + stopped_by
+    return 128 - process.returncode if process.returncode < 0 else process.returncode
+
+
+@contextmanager
+def started(
+    line: CommandLine, output: int | IO[str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start the line, and end it with all that it started, however the block is left.
+
+    Args:
+        line: An mpirun line.
+        output: Where its output and its errors go, as in `subprocess`; by default where ours go.
+    """
+    process = subprocess.Popen(
+        line.arguments,
+        env={**os.environ, **line.environment},
+        stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+@contextmanager
+def _received_signals() -> Iterator[deque[int]]:
+    received: deque[int] = deque()
+    previous = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (*_STOPPING, signal.SIGUSR1)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as nohup leaves SIGHUP
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _wait(process: "subprocess.Popen[str]", received: deque[int]) -> int | None:
+    """Wait for the end, or until it is to be forced; return the signal that asked to stop."""
+    stopped_by, ask_at, deadline = None, math.inf, math.inf
+    while process.poll() is None and (now := time.monotonic()) < deadline:
+        if now >= ask_at:
+            process.send_signal(signal.SIGUSR1)
+            ask_at = now + _ASK_AGAIN_S
+        if not received:
+            time.sleep(_POLL_S)
+            continue
+        number = received.popleft()
+        if number == signal.SIGUSR1:
+            process.send_signal(signal.SIGUSR1)
+        elif stopped_by is None:
+            stopped_by, ask_at, deadline = number, now, now + STOP_LIMIT_S
+            _announce_stop(number)
+        elif number == signal.SIGINT:  # not SIGTERM: `timeout` sends it twice in a row
+            break
+    return stopped_by
+
+
+def _announce_stop(number: int) -> None:
+    print(
+        f"{signal.Signals(number).name}: asking the ranks to stop, for at most "
+        f"{STOP_LIMIT_S:.0f} s; Ctrl-C ends them at once",
+        file=sys.stderr,
+    )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End mpirun: gently, so that it ends its ranks on all nodes; then all that is left here."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_TERMINATE_LIMIT_S)
+    _kill_session(process.pid)
+    process.wait()
+
+
+def _kill_session(leader: int) -> None:
+    # Open MPI's ranks are in process groups of their own, but in mpirun's session. MPICH's are in
+    # other sessions, and their proxy ends them as soon as mpirun is gone.
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _end_with_parent() -> Any:
+    """Return a function for the new process that has the kernel end it if this process is killed.
+
+    Only Linux can; elsewhere there is nothing to call.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, set_parent_death_signal = ctypes.CDLL(None).prctl, 1
+    return lambda: prctl(set_parent_death_signal, signal.SIGTERM)

