@@ -1,0 +1,121 @@
+"""Which training samples belong to whom: each worker's shard, and the evaluation subset."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridmpi.core.randomness import generator
+from hybridmpi.errors import UserError
+
+Indices = NDArray[np.int64]
+Scheme = Literal["stride", "contiguous", "dirichlet"]
+MAX_ATTEMPTS = 1_000
+
+
+def shard_indices(
+    labels: Indices,
+    num_workers: int,
+    scheme: Scheme,
+    *,
+    seed: int,
+    batch_size: int,
+    concentration: float = 1.0,
+) -> list[Indices]:
+    """Share the training set out, every sample to exactly one worker.
+
+    Args:
+        labels: The class of each sample, shape [num_samples].
+        num_workers: The number of shards.
+        scheme: "stride" deals a random order out in turn; "contiguous" cuts equal blocks as the
+            set lies; "dirichlet" divides each class among the workers in proportions drawn from
+            Dirichlet(concentration), so that each worker has its own mix of classes.
+        seed: The run's seed.
+        batch_size: No shard may hold fewer samples.
+        concentration: Above 0; the smaller, the fewer workers share a class.
+
+    Returns:
+        For each of the workers 1..num_workers the indices of its samples, ascending.
+
+    Raises:
+        UserError: If there are too few samples, `concentration` is unfit, or 1,000 draws of
+            "dirichlet" all leave some worker less than a batch.
+
+    Source: Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated
+    Visual Classification", arXiv 1909.06335. They draw proportions of classes for each worker; here
+    they are of workers for each class, as in Yurochkin et al., arXiv 1905.12022, because that puts
+    every sample into exactly one shard.
+    """
+    _check_sizes(len(labels), num_workers, batch_size)
+    match scheme:
+        case "stride":
+            order = generator(seed, "shards").permutation(len(labels))
+            shards = [order[worker::num_workers] for worker in range(num_workers)]
+        case "contiguous":
+            shards = np.array_split(np.arange(len(labels)), num_workers)
+        case "dirichlet":
+            shards = _by_class(labels, num_workers, seed, batch_size, concentration)
+    return [np.sort(shard) for shard in shards]
+
+
+def _check_sizes(num_samples: int, num_workers: int, batch_size: int) -> None:
+    if num_workers > num_samples:
+        raise UserError(
+            f"{num_workers} workers can't share {num_samples} training samples; start fewer workers"
+        )
+    smallest = num_samples // num_workers
+    if batch_size > smallest:
+        raise UserError(
+            f"batch_size is {batch_size}, but {num_samples} training samples give {num_workers} "
+            f"workers {smallest} each; lower batch_size to {smallest} or start fewer workers"
+        )
+
+
+def _by_class(
+    labels: Indices, num_workers: int, seed: int, batch_size: int, concentration: float
+) -> list[Indices]:
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    cuts = _class_cuts([len(c) for c in classes], num_workers, seed, batch_size, concentration)
+    rng = generator(seed, "shard members")
+    pieces = [
+        np.split(rng.permutation(members), cut) for members, cut in zip(classes, cuts, strict=True)
+    ]
+    return [np.concatenate(of_worker) for of_worker in zip(*pieces, strict=True)]
+
+
+def _class_cuts(
+    class_sizes: list[int], num_workers: int, seed: int, batch_size: int, concentration: float
+) -> Indices:
+    """Draw where each class is cut, until every worker has a batch: [classes, num_workers - 1]."""
+    if not 0 < concentration < np.inf:
+        raise UserError(f"concentration is {concentration}, but must be above 0 and finite")
+    sizes = np.array(class_sizes)[:, None]
+    for attempt in range(MAX_ATTEMPTS):
+        rng = generator(seed, "shard proportions", n=attempt)
+        proportions = rng.dirichlet(np.full(num_workers, concentration), len(sizes))
+        cuts: Indices = np.rint(proportions.cumsum(axis=1)[:, :-1] * sizes).astype(np.int64)
+        shard_sizes = np.diff(cuts, prepend=0, append=sizes).sum(axis=0)
+        if shard_sizes.min() >= batch_size:
+            return cuts
+    raise UserError(
+        f"in {MAX_ATTEMPTS} draws with concentration {concentration} some of the {num_workers} "
+        f"shards always held fewer than batch_size={batch_size} of {sizes.sum()} training samples; "
+        "raise concentration, lower batch_size or start fewer workers"
+    )
+
+
+def training_subset(num_samples: int, size: int = 5_000) -> Indices:
+    """Choose the training samples on which `train_loss` is evaluated.
+
+    The choice doesn't depend on a run's seed, so that runs with different seeds are compared on the
+    same samples.
+
+    Args:
+        num_samples: The size of the training set.
+        size: How many to choose; all, where there are no more.
+
+    Returns:
+        The chosen indices, ascending, shape [min(size, num_samples)].
+    """
+    order = generator(0, "training subset").permutation(num_samples)
+    return np.sort(order[:size])

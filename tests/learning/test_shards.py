@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from hybridmpi.errors import UserError
+from hybridmpi.learning.shards import Scheme, shard_indices, training_subset
+
+LABELS = np.arange(1_000) % 10
+
+
+@pytest.mark.parametrize("scheme", ["stride", "contiguous", "dirichlet"])
+@pytest.mark.parametrize("num_workers", [1, 3, 25])
+def test_every_sample_is_in_exactly_one_shard(scheme: Scheme, num_workers: int) -> None:
+    shards = shard_indices(LABELS, num_workers, scheme, seed=1, batch_size=4)
+    assert len(shards) == num_workers
+    assert sorted(np.concatenate(shards)) == list(range(1_000))
+    assert all(shard.dtype == np.int64 for shard in shards)
+
+
+def test_contiguous_shards_are_blocks_as_the_set_lies() -> None:
+    shards = shard_indices(np.zeros(7, np.int64), 3, "contiguous", seed=0, batch_size=2)
+    assert [shard.tolist() for shard in shards] == [[0, 1, 2], [3, 4], [5, 6]]
+
+
+def test_stride_shards_are_equal_and_mixed() -> None:
+    shards = shard_indices(np.zeros(302, np.int64), 3, "stride", seed=0, batch_size=1)
+    assert [len(shard) for shard in shards] == [101, 101, 100]
+    assert len(set(np.diff(shards[0]))) > 1
+
+
+@pytest.mark.parametrize("scheme", ["stride", "dirichlet"])
+def test_shards_depend_on_the_seed_alone(scheme: Scheme) -> None:
+    first, same, other = (
+        shard_indices(LABELS, 4, scheme, seed=seed, batch_size=4)[0].tolist() for seed in (1, 1, 2)
+    )
+    assert first == same
+    assert first != other
+
+
+def largest_class_fraction(concentration: float) -> float:
+    shards = shard_indices(
+        LABELS, 5, "dirichlet", seed=3, batch_size=8, concentration=concentration
+    )
+    return float(np.mean([np.bincount(LABELS[shard]).max() / len(shard) for shard in shards]))
+
+
+def test_small_concentration_gives_each_worker_few_classes() -> None:
+    assert largest_class_fraction(0.05) > 0.4
+    assert largest_class_fraction(1_000.0) < 0.15
+
+
+def test_dirichlet_is_drawn_again_until_each_worker_has_a_batch() -> None:
+    small = shard_indices(LABELS, 10, "dirichlet", seed=5, batch_size=1, concentration=0.3)
+    least = min(len(shard) for shard in small)
+    again = shard_indices(LABELS, 10, "dirichlet", seed=5, batch_size=least + 1, concentration=0.3)
+    assert min(len(shard) for shard in again) > least
+
+
+def test_dirichlet_gives_up_with_the_numbers() -> None:
+    with pytest.raises(UserError, match=r"1000 draws with concentration 0\.001 .*10 shards.*=90"):
+        shard_indices(LABELS, 10, "dirichlet", seed=0, batch_size=90, concentration=0.001)
+
+
+@pytest.mark.parametrize("concentration", [0.0, -1.0, float("inf"), float("nan")])
+def test_unfit_concentration_is_refused(concentration: float) -> None:
+    with pytest.raises(UserError, match="must be above 0"):
+        shard_indices(LABELS, 2, "dirichlet", seed=0, batch_size=1, concentration=concentration)
+
+
+def test_more_workers_than_samples_are_refused() -> None:
+    with pytest.raises(UserError, match="4 workers can't share 3 training samples"):
+        shard_indices(np.zeros(3, np.int64), 4, "stride", seed=0, batch_size=1)
+
+
+def test_batch_larger_than_a_shard_is_refused() -> None:
+    with pytest.raises(UserError, match=r"batch_size is 4, .* 11 .* 3 workers 3 each"):
+        shard_indices(np.zeros(11, np.int64), 3, "contiguous", seed=0, batch_size=4)
+
+
+def test_training_subset_is_fixed() -> None:
+    subset = training_subset(60_000)
+    assert len(set(subset.tolist())) == 5_000
+    assert subset.tolist() == training_subset(60_000).tolist()
+    assert subset.tolist() == sorted(subset)
+    assert subset.max() > 50_000
+
+
+def test_training_subset_of_a_small_set_is_the_whole() -> None:
+    assert training_subset(7, 10).tolist() == list(range(7))
