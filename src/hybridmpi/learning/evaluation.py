@@ -1,0 +1,63 @@
+"""Loss and accuracy of one version's parameters on a set of samples."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybridmpi.learning.batches import normalise
+from hybridmpi.learning.flat import FlatModel
+
+
+class Evaluation(NamedTuple):
+    """How good a model is on a set of samples."""
+
+    loss: float  # mean cross-entropy; nan or inf for a model that has diverged
+    accuracy: float  # fraction of samples whose label has the largest output, 0..1
+
+
+def evaluate(
+    flat_model: FlatModel,
+    parameters: Tensor,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    batch_size: int = 1000,
+) -> Evaluation:
+    """Evaluate parameters on all samples.
+
+    Args:
+        flat_model: The model; each of its modules keeps its mode, training or evaluation.
+        parameters: The parameters and buffers to evaluate, shape [size]; only read.
+        inputs: The samples, uint8 or float32, shape [samples, C, H, W].
+        labels: The classes, shape [samples].
+        mean: Per channel, see `normalise`.
+        std: Per channel, see `normalise`.
+        batch_size: Samples per forward pass, which bounds the memory.
+    """
+    loss_sum, correct = 0.0, 0
+    flat_model.load(parameters)
+    with _evaluating(flat_model.model), torch.inference_mode():
+        for start in range(0, len(labels), batch_size):
+            part = slice(start, start + batch_size)
+            output = flat_model.model(normalise(inputs[part], mean, std))
+            loss = functional.cross_entropy(output.double(), labels[part], reduction="sum")
+            loss_sum += loss.item()
+            correct += int((output.argmax(1) == labels[part]).sum())
+    return Evaluation(loss_sum / len(labels), correct / len(labels))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,190 @@
+"""Models as flat vectors: all parameters of a model, and behind them its buffers, in one vector."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from hybridmpi.errors import UserError
+
+
+@dataclass(frozen=True)
+class LayoutEntry:
+    """One tensor of a model, and where it lies in the flat vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int  # in elements
+    dtype: str  # in the model: "float32" or, for buffers, also integers such as "int64"
+    is_parameter: bool
+
+    def view(self, vector: Tensor) -> Tensor:
+        """Return this tensor's part of a flat vector, without a copy."""
+        return vector[self.offset : self.offset + math.prod(self.shape)].view(self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each tensor of a model lies in a flat float32 vector of `size` elements.
+
+    The parameters come first, in the order of `model.named_parameters()`; shared (tied) ones
+    appear once. Behind them lie the persistent buffers in the order of `model.named_buffers()`,
+    integers as float32: these are exact up to 2**24.
+    """
+
+    entries: tuple[LayoutEntry, ...]
+    num_parameters: int  # elements of the first part
+    size: int  # elements of both parts
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Self:
+        """Lay out a model's parameters and persistent buffers.
+
+        Raises:
+            UserError: If a tensor is complex.
+        """
+        entries: list[LayoutEntry] = []
+        offset = 0
+        for name, parameter in model.named_parameters():
+            entries.append(_entry(name, parameter, offset, is_parameter=True))
+            offset += parameter.numel()
+        num_parameters = offset
+        for name, buffer, _, _ in _persistent_buffers(model):
+            entries.append(_entry(name, buffer, offset, is_parameter=False))
+            offset += buffer.numel()
+        return cls(tuple(entries), num_parameters, offset)
+
+    @cached_property
+    def parameters(self) -> tuple[LayoutEntry, ...]:
+        """The entries of the first part."""
+        return tuple(entry for entry in self.entries if entry.is_parameter)
+
+    @cached_property
+    def buffers(self) -> tuple[LayoutEntry, ...]:
+        """The entries of the second part."""
+        return tuple(entry for entry in self.entries if not entry.is_parameter)
+
+    def views(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return each tensor by its name as a view of `vector`, shape [size]."""
+        return {entry.name: entry.view(vector) for entry in self.entries}
+
+    def to_json(self) -> str:
+        """Write the layout as a JSON object with num_parameters, size and a list of entries."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        entries = (
+            LayoutEntry(**{**entry, "shape": tuple(entry["shape"])}) for entry in fields["entries"]
+        )
+        return cls(tuple(entries), fields["num_parameters"], fields["size"])
+
+
+def _entry(name: str, tensor: Tensor, offset: int, *, is_parameter: bool) -> LayoutEntry:
+    if tensor.is_complex():
+        raise UserError(
+            f"the model's '{name}' is {tensor.dtype}, but parameters and buffers must be real; "
+            "keep the real and the imaginary part as two tensors"
+        )
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return LayoutEntry(
+        name, tuple(tensor.shape), offset, str(dtype).removeprefix("torch."), is_parameter
+    )
+
+
+def _persistent_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor, nn.Module, str]]:
+    """Yield name, buffer, owning module and the name there; shared buffers once."""
+    for name, buffer in model.named_buffers():
+        path, _, key = name.rpartition(".")
+        module = model.get_submodule(path)
+        if key not in module._non_persistent_buffers_set:
+            yield name, buffer, module, key
+
+
+@torch.no_grad()
+def flatten(model: nn.Module) -> Tensor:
+    """Copy a model's parameters and buffers into a new vector, shape [size]."""
+    layout = Layout.of(model)
+    vector = torch.empty(layout.size)
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    for name, view in layout.views(vector).items():
+        view.copy_(tensors[name])
+    return vector
+
+
+def state_dict(layout: Layout, vector: Tensor) -> dict[str, Tensor]:
+    """Copy a vector's tensors into what the model's `load_state_dict` takes.
+
+    Tensors have the dtype that they have in the model. Shared parameters appear under their first
+    name only: `load_state_dict` needs `strict=False` for those.
+    """
+    return {entry.name: _restored(entry.view(vector), entry.dtype) for entry in layout.entries}
+
+
+def _restored(view: Tensor, dtype_name: str) -> Tensor:
+    dtype: torch.dtype = getattr(torch, dtype_name)
+    return view.clone() if dtype.is_floating_point else view.round().to(dtype)
+
+
+class FlatModel:
+    """A model that computes on flat vectors: with these parameters, into that gradient.
+
+    The parameter vector is never written: it may be shared by many workers, or read-only.
+    Parameters and gradients are views, made once per vector and kept while the vector stays the
+    same. Buffers are copied, in by `load` and out by `collect_buffers`, since modules are free to
+    replace them and the forward pass writes them.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.float()
+        self.layout = Layout.of(model)
+        self._parameters = list(model.parameters())
+        self._buffer_owners = [(module, key) for _, _, module, key in _persistent_buffers(model)]
+        self._loaded = self._push = torch.empty(0)
+        self._loaded_buffers: list[Tensor] = []
+        self._push_buffers: list[Tensor] = []
+
+    def load(self, parameters: Tensor) -> None:
+        """Let the model compute with `parameters`, shape [size]: views, and copies of buffers."""
+        if not _is_same(parameters, self._loaded):
+            views = [entry.view(parameters) for entry in self.layout.entries]
+            for parameter, view in zip(self._parameters, views, strict=False):
+                parameter.data = view
+            self._loaded, self._loaded_buffers = parameters, views[len(self._parameters) :]
+        for (module, key), view in zip(self._buffer_owners, self._loaded_buffers, strict=True):
+            getattr(module, key).copy_(view)
+
+    def bind(self, parameters: Tensor, push: Tensor) -> None:
+        """Load `parameters` and let gradients accumulate in `push`, both of shape [size].
+
+        What `push` holds stays: `zero_gradient` clears the gradient, `collect_buffers` fills the
+        rest after the forward pass.
+        """
+        self.load(parameters)
+        if not _is_same(push, self._push):
+            views = [entry.view(push) for entry in self.layout.entries]
+            for parameter, view in zip(self._parameters, views, strict=False):
+                parameter.grad = view
+            self._push, self._push_buffers = push, views[len(self._parameters) :]
+
+    def zero_gradient(self) -> None:
+        """Set the bound push's gradient to zero."""
+        self._push[: self.layout.num_parameters].zero_()
+
+    def collect_buffers(self) -> None:
+        """Copy the buffers, as the forward pass left them, behind the bound push's gradient."""
+        for (module, key), view in zip(self._buffer_owners, self._push_buffers, strict=True):
+            view.copy_(getattr(module, key).detach())
+
+
+def _is_same(vector: Tensor, kept: Tensor) -> bool:
+    # Other rows of a buffer come as new tensor objects each time; the memory tells. `kept` is held,
+    # so its memory can't have been given to another tensor.
+    return vector.data_ptr() == kept.data_ptr()

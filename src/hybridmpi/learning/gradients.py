@@ -1,0 +1,106 @@
+"""A worker's work: the gradient of one batch, at the parameters of one version."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybridmpi.core.randomness import torch_seed
+from hybridmpi.learning.flat import FlatModel
+
+# Modules that certainly draw no random numbers. All others are taken to draw some, also containers,
+# whose forward may call, say, functional.dropout: seeding without need only costs microseconds.
+_DRAWS_NOTHING = frozenset(
+    {
+        nn.Sequential,
+        nn.Linear,
+        nn.Conv2d,
+        nn.BatchNorm1d,
+        nn.BatchNorm2d,
+        nn.LayerNorm,
+        nn.GroupNorm,
+        nn.ZeroPad2d,
+        nn.MaxPool2d,
+        nn.AvgPool2d,
+        nn.AdaptiveAvgPool2d,
+        nn.Flatten,
+        nn.Identity,
+        nn.ReLU,
+        nn.GELU,
+        nn.SiLU,
+        nn.Tanh,
+        nn.Sigmoid,
+    }
+)
+
+
+class Batches(Protocol):
+    """A worker's batches by number."""
+
+    def get(self, n: int, /) -> tuple[Tensor, Tensor]:
+        """Return the n-th batch: inputs, shape [samples, C, H, W], and labels, shape [samples]."""
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What is known of a gradient besides its values."""
+
+    loss: float  # mean cross-entropy of the batch, before the step
+    samples: int
+
+
+class GradientComputer:
+    """Computes gradients of the mean cross-entropy into flat vectors."""
+
+    def __init__(self, flat_model: FlatModel, *, seed: int) -> None:
+        self._flat = flat_model
+        self._seed = seed
+        self._may_draw = any(
+            type(module) not in _DRAWS_NOTHING for module in flat_model.model.modules()
+        )
+
+    def compute(
+        self,
+        batches: Batches,
+        worker: int,
+        batch: int,
+        parameters: Tensor,
+        push: Tensor,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Gradient | None:
+        """Compute the gradient of one batch.
+
+        Args:
+            batches: The worker's batches.
+            worker: The worker's number; with `batch` it keys what the model draws (dropout).
+            batch: The batch's number.
+            parameters: Where to compute it, shape [size]; only read.
+            push: Receives the gradient and, behind it, the buffers after the forward pass, shape
+                [size].
+            cancelled: Asked before the forward and before the backward pass.
+
+        Returns:
+            Loss and samples, or None where `cancelled` said so; `push` is then of no use.
+        """
+        inputs, labels = batches.get(batch)
+        if cancelled():
+            return None
+        self._prepare(worker, batch, parameters, push)
+        loss = functional.cross_entropy(self._flat.model(inputs), labels)
+        if cancelled():
+            return None
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._flat.collect_buffers()
+        return Gradient(loss.item(), len(labels))
+
+    def _prepare(self, worker: int, batch: int, parameters: Tensor, push: Tensor) -> None:
+        self._flat.bind(parameters, push)
+        self._flat.zero_gradient()
+        if not self._flat.model.training:
+            self._flat.model.train()
+        if self._may_draw:
+            torch.manual_seed(torch_seed(self._seed, "dropout", worker, batch))
