@@ -108,11 +108,12 @@ def _wait(process: "subprocess.Popen[str]", received: deque[int]) -> int | None:
 
 
 def _announce_stop(number: int) -> None:
-    print(
-        f"{signal.Signals(number).name}: asking the ranks to stop, for at most "
-        f"{STOP_LIMIT_S:.0f} s; Ctrl-C ends them at once",
-        file=sys.stderr,
-    )
+    with suppress(OSError):  # SIGHUP says that the terminal is gone
+        print(
+            f"{signal.Signals(number).name}: asking the ranks to stop, for at most "
+            f"{STOP_LIMIT_S:.0f} s; Ctrl-C ends them at once",
+            file=sys.stderr,
+        )
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
