@@ -157,6 +157,11 @@ class MethodSection(Table):
             )
         return table
 
+    @property
+    def cancels(self) -> bool:
+        """Whether a step makes computing workers abandon their batch."""
+        return self.stale is not None and self.stale.rule == "cancel"
+
     def as_protocol(self, learning_rate: Schedule) -> Method:
         """Return the core's method."""
         if self.threshold is None or self.after_push is None or self.stale is None:
@@ -190,7 +195,7 @@ class DataSection(Table):
     augmentation: tuple[Literal["flip", "crop"], ...] = ()
     """flip left and right at random; crop at random after padding by 4 pixels"""
     options: dict[str, JsonValue] = Field(default_factory=dict)
-    """synthetic: samples, shape, classes; options of your own function"""
+    """synthetic: samples, shape, classes, seed; your own function: its keyword arguments"""
 
 
 class ModelSection(Table):

@@ -1,0 +1,62 @@
+"""Evaluates snapshots, after training and outside its clock."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from hybridmpi.engines.snapshots import Snapshot
+from hybridmpi.learning.evaluation import evaluate
+from hybridmpi.learning.flat import FlatModel
+from hybridmpi.runlog.writer import RunWriter
+
+Samples = tuple[Tensor, Tensor]
+
+
+def evaluate_snapshots(
+    snapshots: Sequence[Snapshot],
+    writer: RunWriter,
+    model: FlatModel,
+    sets: tuple[Samples, Samples],
+    *,
+    normalisation: tuple[tuple[float, ...] | None, tuple[float, ...] | None],
+    training_samples: int,
+    go_on: Callable[[int], bool] = lambda _: True,
+) -> float | None:
+    """Evaluate snapshots in order, and write each one's result to the run file at once.
+
+    Args:
+        snapshots: In the order of their times; those of one version are evaluated once.
+        writer: Of the run file.
+        model: The model; its own parameters are lost.
+        sets: The fixed subset of the training set, and the whole test set.
+        normalisation: The data set's mean and deviation per channel.
+        training_samples: Size of the training set, one epoch.
+        go_on: Asked before each snapshot, with the number of those that are done.
+
+    Returns:
+        The last snapshot's test accuracy, 0 to 1; None if it was not evaluated.
+    """
+    mean, std = normalisation
+    version, on_training, on_test = -1, None, None
+    for done, snapshot in enumerate(snapshots):
+        if not go_on(done):
+            left = len(snapshots) - done
+            writer.event(snapshot.time_s, "unevaluated", 0, f"{left} snapshots from here on")
+            return None
+        if snapshot.version != version or on_training is None or on_test is None:
+            version = snapshot.version
+            on_training, on_test = (
+                evaluate(model, snapshot.parameters, *samples, mean=mean, std=std)
+                for samples in sets
+            )
+        writer.evaluation(
+            snapshot.time_s,
+            version,
+            snapshot.samples / training_samples,
+            on_training.loss,
+            on_test.loss,
+            on_test.accuracy,
+        )
+        writer.snapshot(snapshot.time_s, version, snapshot.parameters.numpy())
+        writer.flush()
+    return on_test.accuracy if on_test else None

@@ -1,0 +1,101 @@
+"""What every rank does before training starts: data, model, and a plan of the memory."""
+
+import socket
+
+import psutil
+import torch
+from mpi4py import MPI
+from torch import Tensor
+
+from hybridmpi.config import Job
+from hybridmpi.core.delays import Delays
+from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
+from hybridmpi.engines.mpi.agreement import agree
+from hybridmpi.engines.mpi.shares import share_out
+from hybridmpi.learning.flat import FlatModel, flatten
+from hybridmpi.learning.models import build_model, load_initial
+from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.resources import memory_limit_bytes, usable_cores
+from hybridmpi.transport.waiting import Patience
+
+
+class Ranks:
+    """This rank among all ranks, and among those of its node."""
+
+    def __init__(self, world: MPI.Intracomm) -> None:
+        self.comm = world.Dup()
+        self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
+        self.cores = usable_cores()
+        self.shares_cores = self.node.size > self.cores
+        self.threads = max(1, self.cores // self.node.size)
+        self.num_workers = world.size - 1
+        self.num_nodes = len(set(world.allgather(self.node.allgather(world.rank)[0])))
+
+    def patience(self) -> Patience:
+        """Return how this rank is to wait."""
+        return Patience(shares_cores=self.shares_cores)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether this rank is the parameter server."""
+        return self.comm.rank == 0
+
+
+class Setup:
+    """What every rank needs before training starts: its data, the model, a checked plan."""
+
+    def __init__(self, ranks: Ranks, job: Job) -> None:
+        self.ranks = ranks
+        self.job = job
+        self.share = share_out(ranks.comm, ranks.node, job)
+        self.model, self.initial = agree(ranks.comm, self._build_model)
+        self.layout = self.model.layout
+        self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
+        self.delayed = self.delays.delayed_workers(ranks.num_workers)
+        self.optimizer = agree(ranks.comm, self._build_optimizer)
+        self.plan = self._plan()
+        self.node_bytes = agree(ranks.comm, self._check_memory)
+
+    def _build_model(self) -> tuple[FlatModel, Tensor]:
+        facts = self.share.facts
+        model = build_model(
+            self.job.model.name,
+            input_shape=facts.shape,
+            num_classes=facts.num_classes,
+            seed=self.job.run.seed,
+        )
+        if self.job.model.initial is not None:
+            load_initial(model, self.job.model.initial)
+        initial = flatten(model) if self.ranks.is_server else torch.empty(0)
+        return FlatModel(model), initial
+
+    def describe(self) -> str:
+        """Return the memory plan in words, for the server and the workers."""
+        return (
+            f"memory of the server: {self.plan}; of all ranks on its node: {mib(self.node_bytes)}"
+        )
+
+    def _build_optimizer(self) -> ServerOptimizer:
+        section = self.job.optimizer
+        return ServerOptimizer(
+            section.name,
+            self.layout,
+            options=section.options,
+            clip_norm=section.clip_norm,
+            clip_value=section.clip_value,
+        )
+
+    def _plan(self) -> MemoryPlan:
+        size, data_bytes = self.layout.size, self.share.data_bytes
+        if not self.ranks.is_server:
+            return worker_plan(size, data_bytes)
+        run, every_s = self.job.run, self.job.evaluation.every_s
+        snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
+        return server_plan(size, self.ranks.num_workers, snapshots, data_bytes)
+
+    def _check_memory(self) -> int:
+        """Return what all ranks of this node need together."""
+        needed: int = self.ranks.node.allreduce(self.plan.total_bytes)
+        available = min(psutil.virtual_memory().available, memory_limit_bytes())
+        check_fits(needed, available, socket.gethostname())
+        return needed

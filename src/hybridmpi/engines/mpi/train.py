@@ -1,0 +1,273 @@
+"""A whole training run under MPI, as each rank sees it."""
+
+import hashlib
+import json
+import math
+import platform
+import socket
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+
+import torch
+from mpi4py import MPI
+from torch import Tensor
+
+from hybridmpi import __version__
+from hybridmpi.config import Job
+from hybridmpi.core.server import ParameterServer
+from hybridmpi.core.worker import Compute
+from hybridmpi.engines.evaluation import evaluate_snapshots
+from hybridmpi.engines.mpi.agreement import agree, barrier
+from hybridmpi.engines.mpi.server import Server
+from hybridmpi.engines.mpi.setup import Ranks, Setup
+from hybridmpi.engines.mpi.worker import work
+from hybridmpi.engines.recorder import Recorder
+from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
+from hybridmpi.engines.status import Report
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.learning.gradients import Gradient, GradientComputer
+from hybridmpi.learning.update import Update
+from hybridmpi.runlog.writer import RunWriter
+from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
+from hybridmpi.transport.messages import MessageServer, MessageWorker
+
+_REPORT_LIMIT_S = 5.0
+_EVALUATION_AFTER_SIGNAL_S = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        path: The run file.
+        status: "complete" or "stopped".
+        reason: Which limit or signal ended it.
+        all_answered: Whether every worker has heard of the end; if not, some still compute, and
+            the job can only be ended by MPI's Abort.
+        test_accuracy: Of the final parameters, 0 to 1; None if it was not evaluated.
+    """
+
+    path: Path
+    status: str
+    reason: str
+    all_answered: bool
+    test_accuracy: float | None
+
+
+def train(
+    job: Job,
+    output: Path,
+    *,
+    force: bool = False,
+    interrupted: Callable[[], str] = lambda: "",
+    report: Report = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Outcome | None:
+    """Train on all ranks of the world; every rank calls this.
+
+    Args:
+        job: The job, the same on all ranks.
+        output: The run file, which rank 0 writes.
+        force: Replace a run file that is there already.
+        interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
+        report: Told on rank 0 now and then how the run is doing.
+        tell: Told on rank 0, once each, what will happen: the memory plan.
+
+    Returns:
+        On rank 0 how the run ended, on the others None.
+
+    Raises:
+        UserError: On all ranks, if the job cannot be run.
+        RunFailed: On rank 0, once the run file has been closed as failed; the caller is to end
+            the job with MPI's Abort, since other ranks may still wait.
+    """
+    ranks = Ranks(MPI.COMM_WORLD)
+    agree(ranks.comm, lambda: _check_world(ranks, job))
+    torch.set_num_threads(ranks.threads)
+    setup = Setup(ranks, job)
+    hosts = ranks.comm.allgather(socket.gethostname())
+    if ranks.is_server:
+        tell(setup.describe())
+    writer = agree(
+        ranks.comm, lambda: _create(setup, output, hosts, force) if ranks.is_server else None
+    )
+    if writer is None:
+        _work(setup)
+        barrier(ranks.comm)
+        return None
+    try:
+        return _serve(setup, writer, interrupted, report)
+    except Exception as error:
+        writer.close("failed", error=str(error))
+        if isinstance(error, RunFailed):
+            raise
+        raise RunFailed(f"the server failed:\n{traceback.format_exc()}") from error
+
+
+def _check_world(ranks: Ranks, job: Job) -> None:
+    if ranks.num_workers < 1:
+        raise UserError(
+            "there is one rank only, but a run needs a server and at least one worker; start it "
+            "with `hybridmpi launch -n 5 ...` or mpirun. If mpirun was asked for more ranks, it "
+            "belongs to another MPI than mpi4py uses: see `hybridmpi doctor`"
+        )
+    digests = ranks.comm.allgather(hashlib.sha256(job.model_dump_json().encode()).hexdigest())
+    if len(set(digests)) > 1:
+        different = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
+        raise UserError(
+            f"rank {different} has another job than rank 0; give all ranks the same job file "
+            "and the same --set options"
+        )
+
+
+def _create(setup: Setup, output: Path, hosts: list[str], force: bool) -> RunWriter:
+    job, sizes = setup.job, setup.share.facts.shard_sizes
+    workers = [
+        (rank, hosts[rank], "cpu", sizes[rank - 1], rank in setup.delayed)
+        for rank in range(1, len(hosts))
+    ]
+    return RunWriter.create(
+        output,
+        config=job.model_dump(mode="json"),
+        attributes=_provenance(setup, hosts),
+        layout_json=setup.layout.to_json(),
+        size=setup.layout.size,
+        workers=workers,
+        keep_snapshots=job.run.keep_snapshots,
+        force=force,
+    )
+
+
+def _provenance(setup: Setup, hosts: list[str]) -> dict[str, str | int | float]:
+    """Return what else a reader, or a replay, must know of this run."""
+    libraries = {name: library_version(name) for name in ("torch", "numpy", "mpi4py", "h5py")}
+    return {
+        "engine": "mpi",
+        "hybridmpi_version": __version__,
+        "library_versions": json.dumps(libraries),
+        "python_version": platform.python_version(),
+        "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
+        "hosts": json.dumps(sorted(set(hosts))),
+        "num_workers": setup.ranks.num_workers,
+        "torch_threads": setup.ranks.threads,
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "training_samples": setup.share.facts.training_samples,
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _serve(
+    setup: Setup, writer: RunWriter, interrupted: Callable[[], str], report: Report
+) -> Outcome:
+    job, ranks = setup.job, setup.ranks
+    limits = job.limits(setup.share.facts.training_samples)
+    core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
+    end = _server_end(setup)
+    end.next_parameters().copy_(setup.initial)
+    snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
+    server = Server(
+        core,
+        end,
+        Update(setup.layout, setup.optimizer),
+        limits=limits,
+        recorder=(recorder := Recorder(writer)),
+        snapshots=snapshots,
+        patience=ranks.patience(),
+        straggler_limit_s=job.run.straggler_limit_s,
+        non_finite_limit=job.run.non_finite_limit,
+        interrupted=interrupted,
+        report=report,
+    )
+    barrier(ranks.comm)
+    if not server.serve():
+        recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
+    end.close()
+    writer.final(end.parameters.numpy(), core.version)
+    recorder.event(server.end_s, "end", 0, core.stop_reason)
+    writer.flush()
+    status = "stopped" if interrupted() else "complete"
+    accuracy = _evaluate(setup, writer, server, snapshots.taken, interrupted, report)
+    writer.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
+    if core.is_finished:
+        barrier(ranks.comm)
+    return Outcome(writer.path, status, core.stop_reason, core.is_finished, accuracy)
+
+
+def _evaluate(
+    setup: Setup,
+    writer: RunWriter,
+    server: Server,
+    snapshots: Sequence[Snapshot],
+    interrupted: Callable[[], str],
+    report: Report,
+) -> float | None:
+    """Evaluate the snapshots, on all of the server's cores; after a signal not for long."""
+    share = setup.share
+    assert share.evaluation is not None
+    deadline_s = math.inf
+
+    def go_on(done: int) -> bool:
+        nonlocal deadline_s
+        report(server.status("evaluating", done / len(snapshots)))
+        if interrupted():
+            deadline_s = min(deadline_s, time.perf_counter() + _EVALUATION_AFTER_SIGNAL_S)
+        return time.perf_counter() < deadline_s
+
+    torch.set_num_threads(setup.ranks.cores)  # the other ranks are asleep by now
+    return evaluate_snapshots(
+        snapshots,
+        writer,
+        setup.model,
+        share.evaluation,
+        normalisation=(share.facts.mean, share.facts.std),
+        training_samples=share.facts.training_samples,
+        go_on=go_on,
+    )
+
+
+def _work(setup: Setup) -> None:
+    computer = GradientComputer(setup.model, seed=setup.job.run.seed)
+    number, batches = setup.ranks.comm.rank, setup.share.batches
+    end = _worker_end(setup)
+    assert batches is not None
+
+    def compute(
+        task: Compute, parameters: Tensor, gradient: Tensor, cancelled: Callable[[], bool]
+    ) -> Gradient | None:
+        return computer.compute(
+            batches, number, task.batch, parameters, gradient, cancelled=cancelled
+        )
+
+    barrier(setup.ranks.comm)
+    try:
+        work(end, number, compute, setup.delays if number in setup.delayed else None)
+        end.close()
+    except Exception:
+        end.fail(f"worker {number} failed:\n{traceback.format_exc()}", _REPORT_LIMIT_S)
+        time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
+        MPI.COMM_WORLD.Abort(1)
+
+
+def _server_end(setup: Setup) -> MessageServer:
+    ranks, size = setup.ranks, setup.layout.size
+    if setup.job.method.broadcast == "collective":
+        return CollectiveServer(ranks.comm, size, patience=ranks.patience())
+    return MessageServer(
+        ranks.comm, size, patience=ranks.patience(), broadcasts=ranks.num_nodes > 1
+    )
+
+
+def _worker_end(setup: Setup) -> MessageWorker:
+    is_collective = setup.job.method.broadcast == "collective"
+    return (CollectiveWorker if is_collective else MessageWorker)(
+        setup.ranks.comm,
+        setup.layout.size,
+        patience=setup.ranks.patience(),
+        can_be_cancelled=setup.job.method.cancels,
+    )

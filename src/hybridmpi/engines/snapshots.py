@@ -1,0 +1,61 @@
+"""Snapshots: the parameters that were in force at the times of the evaluation grid."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Parameters to be evaluated later, outside the training clock.
+
+    Attributes:
+        time_s: When they were in force, seconds on the training clock.
+        version: Their version.
+        samples: Samples pushed by then.
+        parameters: A copy, shape [size]; snapshots of one version share it.
+    """
+
+    time_s: float
+    version: int
+    samples: int
+    parameters: Tensor
+
+
+class SnapshotTaker:
+    """Takes snapshots lazily: a version is copied just before the step that replaces it.
+
+    The grid is 0, every_s, 2 every_s, ... up to the end of the run, both ends included.
+    """
+
+    def __init__(self, every_s: float | None, every_steps: int | None) -> None:
+        self.taken: list[Snapshot] = []
+        self._every_s = every_s
+        self._every_steps = every_steps
+        self._points = 0  # of the grid in time that have been taken
+
+    def before_step(self, now_s: float, version: int, samples: int, parameters: Tensor) -> None:
+        """Take what is due before `version` is replaced at `now_s`."""
+        while (time_s := self._points * (self._every_s or 0.0)) <= now_s and self._has_points():
+            self._take(time_s, version, samples, parameters)
+            self._points += 1
+
+    def after_step(self, now_s: float, version: int, samples: int, parameters: Tensor) -> None:
+        """Take `version` if it is due by the number of steps."""
+        if self._every_steps is not None and version % self._every_steps == 0:
+            self._take(now_s, version, samples, parameters)
+
+    def finish(self, end_s: float, version: int, samples: int, parameters: Tensor) -> None:
+        """Take what is due up to the end of the run, and the end itself."""
+        self.before_step(end_s, version, samples, parameters)
+        if self.taken[-1].time_s < end_s:
+            self._take(end_s, version, samples, parameters)
+
+    def _has_points(self) -> bool:
+        """Say whether the grid goes on: without `every_s` it holds only the beginning."""
+        return self._every_s is not None or self._points == 0
+
+    def _take(self, time_s: float, version: int, samples: int, parameters: Tensor) -> None:
+        last = self.taken[-1] if self.taken else None
+        kept = last.parameters if last and last.version == version else parameters.clone()
+        self.taken.append(Snapshot(time_s, version, samples, kept))

@@ -1,0 +1,101 @@
+"""Every version by one nonblocking broadcast over all ranks, whoever waits for it.
+
+A release is a header alone: it names the version that the worker must at least have. The worker
+takes part in the broadcasts one after the other and computes on the newest. The last broadcast
+says stop, so that every broadcast that a rank has begun ends.
+"""
+
+from collections.abc import Sequence
+
+from mpi4py import MPI
+
+from hybridmpi.transport.frame import Action, Form, frames
+from hybridmpi.transport.messages import MessageServer, MessageWorker, Slot
+from hybridmpi.transport.waiting import Patience, wait_until
+
+MOST_OUTSTANDING = 4
+BROADCAST_LIMIT_S = 300.0
+
+
+class CollectiveServer(MessageServer):
+    """Rank 0's end of the transport with collective broadcasts."""
+
+    def __init__(self, comm: MPI.Intracomm, size: int, *, patience: Patience) -> None:
+        """See `MessageServer`."""
+        super().__init__(comm, size, patience=patience, broadcasts=False)
+        self._outstanding: list[MPI.Request] = []
+        self._has_stopped = False
+
+    def publish(self, version: int) -> None:
+        """Put the next parameters in force and broadcast them, once fewer than 4 are on the way."""
+        super().publish(version)
+        self._announce(self._slot, Action.COMPUTE)
+
+    def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
+        """Allow these workers to go on from the version in force."""
+        del all_wait
+        self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
+
+    def stop(self, workers: Sequence[int]) -> None:
+        """Tell these workers that the run is over."""
+        if not self._has_stopped:
+            self._has_stopped = True
+            last = self._free_slot()  # may be computed on by who has just been released
+            last.frame.vector.copy_(self.parameters)
+            self._announce(last, Action.STOP)
+        super().stop(workers)
+
+    def _announce(self, slot: Slot, action: Action) -> None:
+        if not wait_until(self._has_room, self._patience, BROADCAST_LIMIT_S):
+            raise TimeoutError(
+                f"{MOST_OUTSTANDING} broadcasts have not ended within {BROADCAST_LIMIT_S:.0f} s; "
+                "a worker takes no part in them"
+            )
+        slot.frame.write_release(self._version, action, Form.COLLECTIVE)
+        self._outstanding.append(self._broadcast(slot))
+
+    def _has_room(self) -> bool:
+        self._outstanding = [request for request in self._outstanding if not request.Test()]
+        return len(self._outstanding) < MOST_OUTSTANDING
+
+
+class CollectiveWorker(MessageWorker):
+    """A worker's end of the transport with collective broadcasts."""
+
+    def __init__(
+        self, comm: MPI.Intracomm, size: int, *, patience: Patience, can_be_cancelled: bool
+    ) -> None:
+        """Begin to take part in the first broadcast."""
+        super().__init__(
+            comm, size, patience=patience, can_be_cancelled=can_be_cancelled, landing_size=0
+        )
+        self._newest, self._coming = frames(2, size)
+        self._version = -1
+        self._has_ended = False
+        self._join_next()
+
+    def wait_release(self) -> int | None:
+        """Wait to be released; return the version of `parameters`, the newest, or None to stop."""
+        required, action, _ = self._next_release().read_release()
+        while not self._has_ended and (action == Action.STOP or self._version < required):
+            self._wait(self._incoming)
+            self._take()
+        while not self._has_ended and self._incoming.Test():
+            self._take()
+        self.parameters = self._newest.vector
+        return None if action == Action.STOP else self._version
+
+    def is_released(self) -> bool:
+        """Say, without waiting, whether a release has come, and let messages progress."""
+        self._incoming.Test()
+        return super().is_released()
+
+    def _take(self) -> None:
+        self._newest, self._coming = self._coming, self._newest
+        self._version, action, _ = self._newest.read_release()
+        self._has_ended = action == Action.STOP
+        if not self._has_ended:
+            self._join_next()
+
+    def _join_next(self) -> None:
+        self._incoming = self._comm.Ibcast((self._coming.whole, MPI.FLOAT), 0)

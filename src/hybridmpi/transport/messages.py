@@ -1,0 +1,259 @@
+"""The message transport: gradients and parameters travel as MPI messages.
+
+The server keeps one receive posted per worker, each straight into a row of the gradient buffer.
+With one push in flight per worker 2N rows are exactly enough: N posted, at most N waiting for
+their step. A release is a header with the parameters behind it in the same message; where all
+active workers wait, the header alone may go out, and the parameters by a broadcast.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from mpi4py import MPI
+from torch import Tensor
+
+from hybridmpi.core.messages import Push
+from hybridmpi.transport.frame import Action, Form, Frame, frames
+from hybridmpi.transport.waiting import Patience, wait_until
+
+_PUSH_TAG = 1
+_RELEASE_TAG = 2
+_FAILURE_TAG = 3
+_DELIVERY_LIMIT_S = 30.0
+
+
+class Slot:
+    """The parameters of one version, and the sends that still read them."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.sends: list[MPI.Request] = []
+
+    def is_free(self) -> bool:
+        """Say whether every send has ended."""
+        if self.sends and MPI.Request.Testall(self.sends):
+            self.sends.clear()
+        return not self.sends
+
+
+class MessageServer:
+    """Rank 0's end of the message transport."""
+
+    def __init__(
+        self, comm: MPI.Intracomm, size: int, *, patience: Patience, broadcasts: bool
+    ) -> None:
+        """Post a receive for every worker, ranks 1 to N of `comm`.
+
+        Args:
+            comm: Rank 0 is the server; all other ranks are workers.
+            size: Elements of a flat vector, parameters and buffers.
+            patience: How to wait.
+            broadcasts: Whether parameters go out by a broadcast when all active workers wait.
+        """
+        self.bytes_sent = 0
+        self._comm = comm
+        self._size = size
+        self._patience = patience
+        self._broadcasts = broadcasts
+        num_workers = comm.size - 1
+        self._rows = frames(2 * num_workers, size)
+        self._free_rows = list(range(2 * num_workers))
+        self._posted = [0] * num_workers
+        self._receives = [MPI.REQUEST_NULL] * num_workers
+        self._version = 0
+        self._slots = [Slot(frame) for frame in frames(2, size)]
+        self._slot = self._next_slot = self._slots[0]
+        self._headers: list[Slot] = []
+        for worker in range(1, comm.size):
+            self._post(worker)
+
+    @property
+    def parameters(self) -> Tensor:
+        """The parameters of the version in force, shape [size]."""
+        return self._slot.frame.vector
+
+    def row(self, row: int) -> Tensor:
+        """Return a row of the gradient buffer, shape [size]."""
+        return self._rows[row].vector
+
+    def free(self, row: int) -> None:
+        """Give back a row whose gradient is no longer needed."""
+        self._free_rows.append(row)
+
+    def arrivals(self) -> Iterator[Push]:
+        """Yield the pushes that have arrived since the last look, without waiting.
+
+        Before a push is handed out, a receive is posted for its worker's next one. The rows are
+        enough because the push before it has been dealt with by then.
+        """
+        for index in MPI.Request.Testsome(self._receives) or ():
+            row = self._posted[index]
+            self._post(index + 1)
+            yield self._rows[row].read_push(index + 1, row)
+
+    def next_parameters(self) -> Tensor:
+        """Return where to write the next version: the version in force itself if nobody reads it.
+
+        Shape [size]; what it holds otherwise is of no use.
+        """
+        self._next_slot = self._slot if self._slot.is_free() else self._free_slot()
+        return self._next_slot.frame.vector
+
+    def publish(self, version: int) -> None:
+        """Put the parameters that were written to `next_parameters` in force."""
+        self._slot = self._next_slot
+        self._version = version
+
+    def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
+        """Send the version in force to these workers."""
+        if all_wait and self._broadcasts:
+            self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
+            self._slot.frame.write_release(self._version, Action.COMPUTE, Form.COLLECTIVE)
+            self._broadcast(self._slot)
+            return
+        self._slot.frame.write_release(self._version, Action.COMPUTE, Form.MESSAGE)
+        self._send(self._slot, self._slot.frame.whole, workers)
+
+    def stop(self, workers: Sequence[int]) -> None:
+        """Tell these workers that the run is over."""
+        self._send_headers(workers, Action.STOP, Form.MESSAGE)
+
+    def failure(self) -> str | None:
+        """Return the traceback of a worker that failed, if one did."""
+        status = MPI.Status()
+        if not self._comm.iprobe(tag=_FAILURE_TAG, status=status):
+            return None
+        report: str = self._comm.recv(source=status.source, tag=_FAILURE_TAG)
+        return report
+
+    def close(self) -> bool:
+        """Finish what is being sent and take back the receives; say whether all was delivered."""
+        delivered = all(
+            wait_until(slot.is_free, self._patience, _DELIVERY_LIMIT_S)
+            for slot in (*self._headers, *self._slots)
+        )
+        for request in self._receives:
+            request.Cancel()
+            request.Free()
+        return delivered
+
+    def _post(self, worker: int) -> None:
+        row = self._posted[worker - 1] = self._free_rows.pop()
+        message = (self._rows[row].whole, MPI.FLOAT)
+        self._receives[worker - 1] = self._comm.Irecv(message, worker, _PUSH_TAG)
+
+    def _send(self, slot: Slot, memory: memoryview, workers: Sequence[int]) -> None:
+        message = (memory, MPI.FLOAT)
+        slot.sends += [self._comm.Isend(message, worker, _RELEASE_TAG) for worker in workers]
+        self.bytes_sent += len(memory) * len(workers)
+
+    def _send_headers(self, workers: Sequence[int], action: Action, form: Form) -> None:
+        header = Slot(frames(1, 0)[0])
+        header.frame.write_release(self._version, action, form)
+        self._send(header, header.frame.header, workers)
+        self._headers = [h for h in self._headers if not h.is_free()] + [header]
+
+    def _broadcast(self, slot: Slot) -> MPI.Request:
+        request = self._comm.Ibcast((slot.frame.whole, MPI.FLOAT), 0)
+        slot.sends.append(request)
+        self.bytes_sent += len(slot.frame.whole) * len(self._receives)
+        return request
+
+    def _free_slot(self) -> Slot:
+        """Return a slot that no send reads.
+
+        A worker has at most one release on its way (two while one of them cancels), so there are
+        never more slots than that.
+        """
+        for slot in self._slots:
+            if slot.is_free():
+                return slot
+        self._slots.append(Slot(frames(1, self._size)[0]))
+        return self._slots[-1]
+
+
+class MessageWorker:
+    """A worker's end of the message transport."""
+
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        size: int,
+        *,
+        patience: Patience,
+        can_be_cancelled: bool,
+        landing_size: int | None = None,
+    ) -> None:
+        """Post the receive for the first release.
+
+        Args:
+            comm: As the server's.
+            size: Elements of a flat vector, parameters and buffers.
+            patience: How to wait.
+            can_be_cancelled: Whether a release may come while this worker computes; it then has
+                a second frame to land in.
+            landing_size: Elements behind a release's header, `size` if they are not given.
+        """
+        self._comm = comm
+        self._patience = patience
+        self._push_frame = frames(1, size)[0]
+        self._can_be_cancelled = can_be_cancelled
+        landing_size = size if landing_size is None else landing_size
+        self._landing = frames(2 if can_be_cancelled else 1, landing_size)
+        self._push = MPI.REQUEST_NULL
+        self._post_release()
+        self.parameters = self._landing[0].vector
+
+    @property
+    def gradient(self) -> Tensor:
+        """Where to compute the next gradient and, behind it, the buffers; shape [size]."""
+        return self._push_frame.vector
+
+    def wait_release(self) -> int | None:
+        """Wait to be released; return the version of `parameters`, or None to stop."""
+        frame = self._next_release()
+        version, action, form = frame.read_release()
+        if action == Action.STOP:
+            return None
+        if form == Form.COLLECTIVE:
+            self._wait(self._comm.Ibcast((frame.whole, MPI.FLOAT), 0))
+        self.parameters = frame.vector
+        return version
+
+    def is_released(self) -> bool:
+        """Say, without waiting, whether a release has come, and let messages progress."""
+        return self._release != MPI.REQUEST_NULL and self._release.Get_status()
+
+    def push(self, push: Push) -> None:
+        """Send `gradient` to the server."""
+        self._wait(self._push)
+        if self._release == MPI.REQUEST_NULL:
+            self._post_release()
+        self._push_frame.write_push(push)
+        self._push = self._comm.Isend((self._push_frame.whole, MPI.FLOAT), 0, _PUSH_TAG)
+
+    def fail(self, report: str, limit_s: float) -> None:
+        """Send a traceback to the server, within a time limit."""
+        request = self._comm.isend(report, 0, _FAILURE_TAG)
+        wait_until(request.Test, self._patience, limit_s)
+
+    def close(self) -> None:
+        """Finish what is being sent."""
+        self._wait(self._push)
+
+    def _next_release(self) -> Frame:
+        """Wait for a release; where it may be cancelled, expect the next one elsewhere at once."""
+        self._wait(self._release)
+        frame = self._landing[0]
+        if self._can_be_cancelled and frame.read_release()[1] != Action.STOP:
+            self._landing.reverse()
+            self._post_release()
+        return frame
+
+    def _post_release(self) -> None:
+        message = (self._landing[0].whole, MPI.FLOAT)
+        self._release = self._comm.Irecv(message, 0, _RELEASE_TAG)
+
+    def _wait(self, request: MPI.Request) -> None:
+        self._patience.reset()
+        while not request.Test():
+            self._patience.pause()

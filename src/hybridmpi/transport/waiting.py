@@ -1,0 +1,55 @@
+"""How a rank waits: it looks again and again, and in between leaves the processor to others.
+
+No rank ever blocks inside MPI. A blocked rank would run its signal handlers only when a message
+comes, and with MPICH, which spins, it would take the processor from the ranks that compute.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+LONGEST_PAUSE_S = 0.01
+_SHORTEST_PAUSE_S = 50e-6
+_YIELDS = 20
+
+
+class Patience:
+    """Pauses between two looks: none where every rank has a core, else longer and longer ones.
+
+    At first the processor is only yielded; then pauses are a fraction of the time waited so far,
+    so that what is waited for is noticed late by no more than that fraction.
+    """
+
+    def __init__(self, *, shares_cores: bool, fraction: float = 1 / 8) -> None:
+        self._shares_cores = shares_cores
+        self._fraction = fraction
+        self._looks = 0
+        self._began_s = 0.0
+
+    def reset(self) -> None:
+        """Begin to wait for something new."""
+        self._looks = 0
+
+    def pause(self) -> None:
+        """Wait a little before the next look."""
+        if not self._shares_cores:
+            return
+        if self._looks == 0:
+            self._began_s = time.perf_counter()
+        self._looks += 1
+        if self._looks <= _YIELDS:
+            os.sched_yield()
+            return
+        waited_s = time.perf_counter() - self._began_s
+        time.sleep(min(max(waited_s * self._fraction, _SHORTEST_PAUSE_S), LONGEST_PAUSE_S))
+
+
+def wait_until(is_done: Callable[[], bool], patience: Patience, limit_s: float) -> bool:
+    """Look until `is_done`, for at most `limit_s` seconds; say whether it was."""
+    end_s = time.perf_counter() + limit_s
+    patience.reset()
+    while not is_done():
+        if time.perf_counter() >= end_s:
+            return False
+        patience.pause()
+    return True
