@@ -12,6 +12,12 @@ from hybridmpi.cli import launch as launch_module
 from hybridmpi.cli import main
 from hybridmpi.launcher import CommandLine, Mpi, Mpirun, Vendor
 
+JOB = """
+run = { time_limit_s = 1 }
+method = { preset = "sync" }
+evaluation = { every_s = 1 }
+"""
+
 
 @click.command()
 @click.argument("job")
@@ -33,7 +39,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
     path = tmp_path / "job.toml"
-    path.touch()
+    path.write_text(JOB)
     return str(path)
 
 
@@ -82,7 +88,13 @@ def test_terminal_gets_the_live_panel_at_its_size(
 def test_job_file_is_looked_for_before_mpirun_starts(job: str) -> None:
     result = invoke("-n", "2", f"{job}.missing")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: there is no job file '{job}.missing'")
+    assert f"{job}.missing" in result.stderr
+
+
+def test_mistake_in_the_job_is_told_before_mpirun_starts(job: str) -> None:
+    result = invoke("-n", "2", job, "--set", "run.sed=3")
+    assert result.exit_code == 2
+    assert "did you mean 'seed'?" in result.stderr
 
 
 def test_option_that_train_does_not_know_is_refused_once(job: str) -> None:

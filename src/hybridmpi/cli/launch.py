@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from hybridmpi.errors import UserError
 from hybridmpi.launcher import CommandLine, command_line, matching_mpirun, train_command
 from hybridmpi.resources import usable_cores
 from hybridmpi.supervise import supervise
@@ -60,13 +59,12 @@ def launch(ranks: int, mpirun: str | None, only_print: bool, train_args: tuple[s
 
 
 def _check_train_args(train_args: tuple[str, ...]) -> None:
-    """Have `train` parse its arguments once here, instead of failing on every rank."""
+    """Have mistakes in the arguments and in the job told here, once, instead of on every rank."""
     from hybridmpi.cli.train import train
+    from hybridmpi.config import load_job
 
     with train.make_context("hybridmpi train", list(train_args)) as context:
-        job = Path(context.params["job"])
-    if not job.is_file():
-        raise UserError(f"there is no job file '{job}'; name the TOML file that describes the run")
+        load_job(Path(context.params["job"]), context.params["settings"])
 
 
 def _is_terminal() -> bool:
