@@ -1,0 +1,86 @@
+"""Opening a run file for reading, whatever became of its writer."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from hybridmpi.errors import UserError, nearest
+from hybridmpi.runlog.schema import SCHEMA_VERSION
+
+# The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
+# flags of the writer, base address, address of the extension, end of file. HDF5 file format
+# specification, section II.A.
+_SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_WRITING, _SWMR_WRITING = 1, 4
+
+
+@contextmanager
+def open_run_file(path: Path) -> Iterator[Any]:
+    """Open a run file that is complete, being written, or left behind by a killed process.
+
+    Raises:
+        UserError: If it is not there, is no run file, is damaged or has another schema version.
+    """
+    flags = _writer_flags(path)
+    try:
+        # A killed writer leaves its flags set, and then HDF5 opens the file only in SWMR mode.
+        swmr = bool(flags & _SWMR_WRITING)
+        with h5py.File(path, "r", swmr=swmr, locking=False) as file:
+            _check_schema(path, file)
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        if flags & _WRITING and not flags & _SWMR_WRITING:
+            raise UserError(
+                f"'{path}' is being closed by the process that wrote it; try again, or if that "
+                f"process was killed, mend the file with: h5clear --status '{path}'"
+            ) from error
+        raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error
+
+
+def _writer_flags(path: Path) -> int:
+    """Read the superblock, since HDF5 in SWMR mode waits for the rest of a file cut off."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SUPERBLOCK.size)
+    except FileNotFoundError:
+        raise UserError(f"'{path}' is not there; {_others_in(path.parent, path.name)}") from None
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}; name a run file") from error
+    if head[: len(_SIGNATURE)] != _SIGNATURE:
+        raise UserError(f"'{path}' is not an HDF5 file; name a run file of hybridmpi")
+    if len(head) < _SUPERBLOCK.size:
+        raise _cut_off(path, len(head))
+    _, version, _, _, flags, _, _, end = _SUPERBLOCK.unpack(head)
+    if version < 3:  # older forms lay these fields out otherwise
+        return 0
+    num_bytes = path.stat().st_size
+    if num_bytes < end:
+        raise _cut_off(path, num_bytes)
+    return int(flags)
+
+
+def _cut_off(path: Path, num_bytes: int) -> UserError:
+    return UserError(
+        f"'{path}' is cut off after {num_bytes} bytes; copy it again, whole, or repeat the run"
+    )
+
+
+def _others_in(folder: Path, name: str) -> str:
+    others = [other.name for other in folder.glob("*.h5")]
+    return nearest(name, others) if others else f"there are no .h5 files in '{folder}'"
+
+
+def _check_schema(path: Path, file: Any) -> None:
+    version = file.attrs.get("schema_version")
+    if version is None:
+        raise UserError(f"'{path}' was not written by hybridmpi; name one of its run files")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"'{path}' has schema version {version}, but this hybridmpi reads {SCHEMA_VERSION}; "
+            "read it with the version of hybridmpi that wrote it"
+        )

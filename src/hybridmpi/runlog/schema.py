@@ -1,0 +1,146 @@
+"""What a run file holds: its tables, their columns, and what each column means.
+
+The meanings are stored in the file beside the columns, so that a run file explains itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+RUNNING = "running"
+END_STATUSES = ("complete", "stopped", "failed")
+CHUNK_BYTES = 2**16
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its name with the unit, its numpy dtype, and its meaning."""
+
+    name: str
+    dtype: str
+    meaning: str
+
+    def encode(self, text: str) -> bytes:
+        """Return `text` in UTF-8, cut between two characters where it is too long."""
+        num_bytes = np.dtype(self.dtype).itemsize
+        whole = text.encode(errors="replace")
+        return whole[:num_bytes].decode(errors="ignore").encode()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: a dataset of compound rows."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """The compound dtype of a row."""
+        return np.dtype([(column.name, column.dtype) for column in self.columns])
+
+    @property
+    def chunk_rows(self) -> int:
+        """How many rows HDF5 stores together."""
+        return CHUNK_BYTES // self.dtype.itemsize
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each column stands in a row."""
+        return {column.name: position for position, column in enumerate(self.columns)}
+
+    def to_array(self, rows: Iterable[Sequence[object]]) -> NDArray[np.void]:
+        """Convert rows, values in column order and text as str, to an array of `dtype`."""
+        text = [(i, column) for i, column in enumerate(self.columns) if column.dtype[0] == "S"]
+        records = []
+        for row in rows:
+            record = list(row)
+            for i, column in text:
+                record[i] = column.encode(str(record[i]))
+            records.append(tuple(record))
+        return np.array(records, dtype=self.dtype)
+
+
+TIME = Column("time_s", "f8", "seconds since the training clock started")
+WORKER = Column("worker", "i4", "the worker's rank, 1 to N")
+VERSION = Column("version", "i8", "version of the parameters: the number of steps taken")
+
+GRADIENTS = Table(
+    "gradients",
+    "one row per push, in the order of arrival",
+    (
+        TIME,
+        WORKER,
+        Column("batch", "i8", "the worker's batch counter, from 0"),
+        Column("version", "i8", "version of the parameters that the gradient was computed at"),
+        Column("staleness", "i8", "the server's version at arrival minus the push's version"),
+        Column(
+            "accepted", "?", "whether the gradient entered the buffer; if not, it was discarded"
+        ),
+        Column("weight", "f8", "its factor in the aggregated gradient; 0 while in no step"),
+        Column("step", "i8", "the version that it is part of; -1 if none: discarded or buffered"),
+        Column("loss", "f8", "mean loss of the mini-batch, before the step"),
+        Column("samples", "i8", "samples in the mini-batch"),
+        Column("compute_s", "f8", "seconds spent computing it, without the job's extra delays"),
+        Column("wait_s", "f8", "seconds that the worker waited for its release before that"),
+    ),
+)
+STEPS = Table(
+    "steps",
+    "one row per optimizer step",
+    (
+        TIME,
+        Column("version", "i8", "version of the parameters that the step made, from 1"),
+        Column("threshold", "i8", "number of buffered gradients that triggers a step"),
+        Column("gradients", "i8", "gradients in the step; can exceed the threshold"),
+        Column("learning_rate", "f8", "learning rate of the step"),
+        Column("mean_staleness", "f8", "mean staleness of the step's gradients, in versions"),
+        Column("max_staleness", "i8", "largest staleness of the step's gradients, in versions"),
+        Column("train_loss", "f8", "mean mini-batch loss of the step's gradients"),
+    ),
+)
+EVALUATIONS = Table(
+    "evaluations",
+    "one row per evaluated snapshot",
+    (
+        TIME,
+        VERSION,
+        Column("epoch", "f8", "samples in steps so far, divided by the training set's samples"),
+        Column("train_loss", "f8", "mean loss on a fixed subset of the training set"),
+        Column("test_loss", "f8", "mean loss on the whole test set"),
+        Column("test_accuracy", "f8", "share of the test set classified rightly, 0 to 1"),
+    ),
+)
+WORKERS = Table(
+    "workers",
+    "one row per worker",
+    (
+        Column("rank", "i4", "the worker's rank, 1 to N"),
+        Column("host", "S64", "name of the machine"),
+        Column("device", "S32", "the torch device"),
+        Column("shard_size", "i8", "training samples that the worker owns"),
+        Column("delayed", "?", "whether the worker's gradients are delayed on purpose"),
+    ),
+)
+EVENTS = Table(
+    "events",
+    "one row per event",
+    (
+        TIME,
+        Column("kind", "S16", "lost, late, cancelled, non-finite, checkpoint, signal"),
+        Column("worker", "i4", "the worker's rank; 0 for the server"),
+        Column("detail", "S240", "what happened, in words"),
+    ),
+)
+SNAPSHOTS = Table(
+    "snapshots/versions",
+    "one row per kept snapshot: row n belongs to snapshots/parameters[n]",
+    (TIME, VERSION),
+)
+
+LOGS = (GRADIENTS, STEPS, EVALUATIONS, EVENTS)

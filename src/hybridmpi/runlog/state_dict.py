@@ -1,0 +1,62 @@
+"""A run's final parameters under their names, as torch's load_state_dict takes them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridmpi.errors import UserError
+from hybridmpi.runlog.replacing import check_free, replacing
+from hybridmpi.runlog.run import Run
+
+
+def state_dict(run: Run) -> dict[str, NDArray[Any]]:
+    """Return the final parameters and buffers by name, each with its shape and dtype.
+
+    Raises:
+        UserError: If the run has not written them.
+    """
+    if run.final is None:
+        raise UserError(
+            f"'{run.path}' has no final parameters (its status is '{run.status}'); "
+            "they are written when a run ends, so wait for that or name another run"
+        )
+    return {
+        entry["name"]: _tensor(run.final, entry["offset"], tuple(entry["shape"]), entry["dtype"])
+        for entry in run.layout["entries"]
+    }
+
+
+def save_state_dict(run: Run, path: Path, force: bool = False) -> None:
+    """Write the final parameters as a safetensors file, with the run's origin as metadata.
+
+    Args:
+        run: A run that has ended.
+        path: The file to write.
+        force: Whether a file that is already there may be replaced.
+
+    Raises:
+        UserError: If the run has no final parameters, or the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    check_free(path, force)
+    metadata = {
+        "run": run.path.name,
+        "dataset": run.setting("data", "dataset"),
+        "model": run.setting("model", "name"),
+        "version": str(run.final_version),
+    }
+    tensors = save(state_dict(run), metadata=metadata)
+    with replacing(path) as beside:
+        beside.write_bytes(tensors)
+
+
+def _tensor(
+    vector: NDArray[np.float32], offset: int, shape: tuple[int, ...], dtype: str
+) -> NDArray[Any]:
+    values = vector[offset : offset + int(np.prod(shape))].reshape(shape)
+    # Integers travel as float32, and means of them need not be whole.
+    exact = values if np.dtype(dtype).kind == "f" else np.rint(values)
+    return np.asarray(exact, dtype)

@@ -1,0 +1,291 @@
+"""Writing the run file while the run goes on."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridmpi.errors import RunFailed
+from hybridmpi.runlog import schema
+from hybridmpi.runlog.replacing import check_free, replacing
+from hybridmpi.runlog.room import check_room
+from hybridmpi.runlog.schema import Table
+from hybridmpi.runlog.table_buffer import TableBuffer
+
+METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
+SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
+
+
+class RunWriter:
+    """Writes one run file, which others can read at the same time (HDF5's SWMR mode).
+
+    Recording a row only appends to a list; `flush` writes. Whatever ends the process, the file
+    holds everything up to the last flush.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the run file at `path`, as `create` made it, for concurrent reading."""
+        self.path = path
+        self._final_version = -1
+        self._is_open = True
+        with self._named_errors():
+            self._file = _open(path)
+            self._tables = {
+                table.name: TableBuffer(table, self._file[table.name])
+                for table in (*schema.LOGS, schema.SNAPSHOTS)
+                if table.name in self._file
+            }
+            self._file.swmr_mode = True
+        self._gradients = self._tables[schema.GRADIENTS.name]
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        config: Mapping[str, Any],
+        attributes: Mapping[str, str | int | float],
+        layout_json: str,
+        size: int,
+        workers: Sequence[tuple[int, str, str, int, bool]],
+        keep_snapshots: bool = False,
+        force: bool = False,
+    ) -> Self:
+        """Make a run file with empty tables and status `running`.
+
+        Args:
+            path: Where; missing folders are made.
+            config: The job, as JSON holds it.
+            attributes: What else the file says of the run: versions, hosts, start time.
+            layout_json: The layout of a parameter vector: names, shapes, offsets.
+            size: Elements of a parameter vector.
+            workers: One row per worker: rank, host, device, shard size, whether it is delayed.
+            keep_snapshots: Whether `snapshot` keeps the parameters.
+            force: Whether a file that is already there may be replaced.
+
+        Raises:
+            UserError: If the file is there already, or cannot be written there.
+        """
+        path = Path(path)
+        check_free(path, force)
+        with replacing(path) as beside:
+            with beside.open("wb") as empty:
+                num_bytes = (
+                    4 * size + len(layout_json) + len(workers) * schema.WORKERS.dtype.itemsize
+                )
+                check_room(empty.fileno(), num_bytes + METADATA_BYTES)
+            with h5py.File(beside, "w", libver="latest") as file:
+                _set_attributes(file, attributes, config, layout_json)
+                for table in schema.LOGS:
+                    _create_table(file, table)
+                _create_table(file, schema.WORKERS, workers)
+                _create_final(file, size)
+                if keep_snapshots:
+                    _create_snapshots(file, size)
+        return cls(path)
+
+    def gradient(
+        self,
+        time_s: float,
+        worker: int,
+        batch: int,
+        version: int,
+        staleness: int,
+        accepted: bool,
+        weight: float,
+        loss: float,
+        samples: int,
+        compute_s: float,
+        wait_s: float,
+    ) -> int:
+        """Record a push, in no step yet.
+
+        Returns:
+            The number of its row, for `resolve`.
+        """
+        return self._gradients.append(
+            [
+                time_s,
+                worker,
+                batch,
+                version,
+                staleness,
+                accepted,
+                weight,
+                -1,
+                loss,
+                samples,
+                compute_s,
+                wait_s,
+            ]
+        )
+
+    def resolve(self, row: int, step: int, weight: float) -> None:
+        """Record that the push in `row` is part of step `step`, with this weight."""
+        self._gradients.amend(row, {"step": step, "weight": weight})
+
+    def step(
+        self,
+        time_s: float,
+        version: int,
+        threshold: int,
+        gradients: int,
+        learning_rate: float,
+        mean_staleness: float,
+        max_staleness: int,
+        train_loss: float,
+    ) -> None:
+        """Record an optimizer step, which made `version`."""
+        self._tables["steps"].append(
+            [
+                time_s,
+                version,
+                threshold,
+                gradients,
+                learning_rate,
+                mean_staleness,
+                max_staleness,
+                train_loss,
+            ]
+        )
+
+    def evaluation(
+        self,
+        time_s: float,
+        version: int,
+        epoch: float,
+        train_loss: float,
+        test_loss: float,
+        test_accuracy: float,
+    ) -> None:
+        """Record the evaluation of the parameters that were in force at `time_s`."""
+        self._tables["evaluations"].append(
+            [time_s, version, epoch, train_loss, test_loss, test_accuracy]
+        )
+
+    def event(self, time_s: float, kind: str, worker: int, detail: str) -> None:
+        """Record an event; `worker` is 0 for the server. Long text is cut."""
+        self._tables["events"].append([time_s, kind, worker, detail])
+
+    def snapshot(self, time_s: float, version: int, parameters: NDArray[np.float32]) -> None:
+        """Keep the parameters in force at `time_s`, if the file was made to keep snapshots."""
+        index = self._tables.get(schema.SNAPSHOTS.name)
+        if index is None:
+            return
+        dataset = self._file["snapshots/parameters"]
+        with self._named_errors():
+            self._check_room(parameters.nbytes + dataset.chunks[1] * dataset.dtype.itemsize)
+            number = index.append([time_s, version])
+            dataset.resize(number + 1, axis=0)
+            dataset[number] = parameters
+            self._file.flush()
+
+    def final(self, parameters: NDArray[np.float32], version: int) -> None:
+        """Write the parameters at the end of the run; they count once the file is closed."""
+        with self._named_errors():
+            self._file["final"][...] = parameters
+        self._final_version = version
+
+    def flush(self) -> None:
+        """Write all rows recorded or resolved since the last flush, for readers to see.
+
+        Raises:
+            RunFailed: If the file cannot be written, for example because the disk is full; it then
+                still holds everything up to the flush before.
+        """
+        with self._named_errors():
+            self._check_room(sum(table.growth_bytes for table in self._tables.values()))
+            has_changed = [table.flush() for table in self._tables.values()]
+            if any(has_changed):
+                self._file.flush()
+
+    def close(self, status: str, **attributes: str | int | float) -> None:
+        """Write what is left, then the status and further attributes of the run's end.
+
+        Closing a second time does nothing.
+
+        Args:
+            status: complete, stopped or failed.
+            attributes: For example duration_s.
+
+        Raises:
+            RunFailed: As `flush`.
+        """
+        if status not in schema.END_STATUSES:
+            raise ValueError(f"status is '{status}', but must be one of {schema.END_STATUSES}")
+        if not self._is_open:
+            return
+        self._is_open = False
+        with self._named_errors():
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+            # Attributes may change only outside SWMR mode.
+            with _open(self.path) as file:
+                file["final"].attrs["version"] = self._final_version
+                file.attrs.update(attributes)
+                file.attrs["status"] = status
+
+    def _check_room(self, num_bytes: int) -> None:
+        check_room(self._file.id.get_vfd_handle(), num_bytes + METADATA_BYTES)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise RunFailed(
+                f"writing the run file '{self.path}' failed: {error}; "
+                "it holds the run up to the last flush"
+            ) from error
+
+
+def _open(path: Path) -> Any:
+    # Without a lock: a reader that opens the file in the same moment must not fail the run.
+    return h5py.File(path, "r+", libver="latest", locking=False)
+
+
+def _set_attributes(
+    file: Any, attributes: Mapping[str, Any], config: Mapping[str, Any], layout_json: str
+) -> None:
+    file.attrs.update(attributes)
+    file.attrs["schema_version"] = schema.SCHEMA_VERSION
+    file.attrs["status"] = schema.RUNNING
+    file.attrs["config"] = json.dumps(config)
+    file.attrs["layout"] = layout_json
+
+
+def _create_table(file: Any, table: Table, rows: Sequence[Sequence[object]] = ()) -> None:
+    dataset = file.create_dataset(
+        table.name,
+        data=table.to_array(rows),
+        maxshape=(None,),
+        chunks=(table.chunk_rows,),
+    )
+    dataset.attrs["meaning"] = table.meaning
+    for column in table.columns:
+        dataset.attrs[column.name] = column.meaning
+
+
+def _create_final(file: Any, size: int) -> None:
+    # Written once now, so that the room for it is there at the end.
+    final = file.create_dataset("final", data=np.zeros(size, np.float32))
+    final.attrs["meaning"] = "the parameters at the end, in the order of layout"
+    final.attrs["version"] = -1
+
+
+def _create_snapshots(file: Any, size: int) -> None:
+    _create_table(file, schema.SNAPSHOTS)
+    file.create_dataset(
+        "snapshots/parameters",
+        shape=(0, size),
+        maxshape=(None, size),
+        chunks=(1, min(size, SNAPSHOT_CHUNK_BYTES // 4)),
+        dtype=np.float32,
+    )

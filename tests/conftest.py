@@ -1,0 +1,63 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybridmpi.runlog.writer import RunWriter
+
+LAYOUT = {
+    "num_parameters": 6,
+    "size": 7,
+    "entries": [
+        {"name": "w", "shape": [2, 3], "offset": 0, "dtype": "float32", "is_parameter": True},
+        {"name": "seen", "shape": [], "offset": 6, "dtype": "int64", "is_parameter": False},
+    ],
+}
+CONFIG = {
+    "run": {"seed": 3},
+    "method": {"preset": "hybrid", "aggregation": "mean"},
+    "data": {"dataset": "digits", "batch_size": 32},
+    "model": {"name": "lenet"},
+}
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> Callable[..., RunWriter]:
+    """Return a function that begins a run file of two workers and 7 parameters."""
+
+    def create(path: Path = tmp_path / "run.h5", **changes: Any) -> RunWriter:
+        settings: dict[str, Any] = {
+            "config": CONFIG,
+            "attributes": {"torch_version": "2.5", "hosts": "zürich"},
+            "layout_json": json.dumps(LAYOUT),
+            "size": 7,
+            "workers": [(1, "zürich", "cpu", 900, False), (2, "zürich", "cuda:0", 897, True)],
+        }
+        return RunWriter.create(path, **(settings | changes))
+
+    return create
+
+
+@pytest.fixture
+def small_run(new_run: Callable[..., RunWriter]) -> Path:
+    """Return the file of a complete run: 5 pushes, of which 3 in 2 steps, and 3 evaluations."""
+    writer = new_run()
+    first = writer.gradient(1.0, 1, 0, 0, 0, True, 0.0, 2.5, 32, 0.9, 0.0)
+    writer.resolve(first, 1, 1.0)
+    writer.step(1.0, 1, 1, 1, 0.01, 0.0, 0, 2.5)
+    second = writer.gradient(8.0, 2, 0, 0, 1, True, 0.0, 2.0, 32, 7.0, 0.0)
+    writer.gradient(9.0, 2, 1, 0, 1, False, 0.0, float("nan"), 32, 1.0, 0.5)
+    third = writer.gradient(12.0, 1, 1, 1, 0, True, 0.0, 1.0, 32, 8.0, 3.0)
+    for row in (second, third):
+        writer.resolve(row, 2, 0.5)
+    writer.step(12.0, 2, 2, 2, 0.01, 0.5, 1, 1.5)
+    writer.gradient(29.0, 1, 2, 2, 0, True, 0.0, 0.5, 32, 14.0, 3.0)
+    writer.event(9.0, "non-finite", 2, "loss NaN")
+    for time_s, version, accuracy in ((0.0, 0, 0.1), (10.0, 1, 0.5), (30.0, 2, 0.6)):
+        writer.evaluation(time_s, version, version * 0.1, 2.0 - accuracy, 2.5 - accuracy, accuracy)
+    writer.final(np.array([0, 1, 2, 3, 4, 5, 41.0], np.float32), 2)
+    writer.close("complete", duration_s=30.0)
+    return writer.path

@@ -1,0 +1,183 @@
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hybridmpi import read_run
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.runlog.writer import RunWriter
+
+NewRun = Callable[..., RunWriter]
+
+
+def push(writer: RunWriter, worker: int = 1) -> int:
+    return writer.gradient(0.5, worker, 0, 0, 0, True, 0.0, 2.3, 32, 0.4, 0.1)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Return a function that lets no file of this process grow beyond some bytes."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda num_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_new_file_is_readable_and_running(new_run: NewRun) -> None:
+    writer = new_run()
+    run = read_run(writer.path)
+    assert run.status == "running"
+    assert run.gradients.empty
+    assert run.final is None
+
+
+def test_columns_are_explained_in_the_file(new_run: NewRun) -> None:
+    writer = new_run()
+    writer.close("complete")
+    with h5py.File(writer.path) as file:
+        for name in ("gradients", "steps", "evaluations", "workers", "events"):
+            for column in file[name].dtype.names:
+                assert len(file[name].attrs[column]) > 10
+
+
+def test_missing_folders_are_made(new_run: NewRun, tmp_path: Path) -> None:
+    assert new_run(tmp_path / "a" / "b" / "run.h5").path.exists()
+
+
+def test_existing_file_is_refused_and_left_alone(new_run: NewRun, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_text("precious")
+    with pytest.raises(UserError, match=r"run\.h5' exists already.*--force"):
+        new_run(path)
+    assert path.read_text() == "precious"
+
+
+def test_existing_file_is_replaced_by_force(new_run: NewRun, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_text("old")
+    new_run(path, force=True).close("complete")
+    assert read_run(path).status == "complete"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_existing_file_survives_a_failure_to_replace_it(new_run: NewRun, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_text("precious")
+    with pytest.raises(TypeError):
+        new_run(path, force=True, config={"not JSON": object()})
+    assert path.read_text() == "precious"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_folder_that_is_a_file_is_refused(new_run: NewRun, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        new_run(tmp_path / "file" / "run.h5")
+
+
+def test_path_that_is_a_folder_is_refused(new_run: NewRun, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        new_run(tmp_path, force=True)
+
+
+def test_push_is_in_no_step_until_it_is_resolved(new_run: NewRun) -> None:
+    writer = new_run()
+    early, never, late = (push(writer, worker) for worker in (1, 2, 1))
+    writer.resolve(early, 1, 1.0)
+    writer.flush()
+    assert read_run(writer.path).gradients.step.tolist() == [1, -1, -1]
+    writer.resolve(late, 7, 0.25)
+    push(writer)
+    writer.flush()
+    gradients = read_run(writer.path).gradients
+    assert gradients.step.tolist() == [1, -1, 7, -1]
+    assert gradients.weight.tolist() == [1.0, 0.0, 0.25, 0.0]
+    assert never == 1
+
+
+def test_final_parameters_count_once_the_file_is_closed(new_run: NewRun) -> None:
+    writer = new_run()
+    parameters = np.linspace(-1, 1, 7, dtype=np.float32)
+    writer.final(parameters, 12)
+    writer.flush()
+    assert read_run(writer.path).final is None
+    writer.close("stopped", duration_s=2.5)
+    run = read_run(writer.path)
+    assert run.final is not None
+    assert run.final.tobytes() == parameters.tobytes()
+    assert run.final_version == 12
+    assert run.status == "stopped"
+    assert run.duration_s == 2.5
+
+
+def test_snapshots_are_kept_when_asked_for(new_run: NewRun) -> None:
+    writer = new_run(keep_snapshots=True)
+    for version in (0, 4):
+        writer.snapshot(version / 2, version, np.full(7, version, np.float32))
+    writer.close("complete")
+    run = read_run(writer.path)
+    assert run.snapshots.to_dict("list") == {"time_s": [0.0, 2.0], "version": [0, 4]}
+    assert run.snapshot(4).tolist() == [4.0] * 7
+    with pytest.raises(UserError, match=r"no snapshot of version 3; kept: 0, 4"):
+        run.snapshot(3)
+
+
+def test_snapshots_are_left_out_otherwise(new_run: NewRun) -> None:
+    writer = new_run()
+    writer.snapshot(0.0, 0, np.zeros(7, np.float32))
+    writer.close("complete")
+    assert read_run(writer.path).snapshots.empty
+
+
+def test_closing_writes_what_is_left_and_a_second_time_nothing(new_run: NewRun) -> None:
+    writer = new_run()
+    push(writer)
+    writer.close("complete", duration_s=1.0)
+    writer.close("failed", duration_s=9.0)
+    run = read_run(writer.path)
+    assert (run.status, run.duration_s, len(run.gradients)) == ("complete", 1.0, 1)
+
+
+def test_a_run_does_not_end_as_running(new_run: NewRun) -> None:
+    with pytest.raises(ValueError, match="must be one of"):
+        new_run().close("running")
+
+
+def test_long_layouts_fit(new_run: NewRun) -> None:
+    writer = new_run(layout_json='{"entries": "' + "x" * 200_000 + '"}')
+    writer.close("complete")
+    assert len(read_run(writer.path).layout["entries"]) == 200_000
+
+
+def test_full_disk_names_the_file_and_spoils_nothing(
+    new_run: NewRun, full_disk: Callable[[int], None]
+) -> None:
+    writer = new_run()
+    for _ in range(1000):
+        push(writer)
+    writer.flush()
+    flushed_bytes = writer.path.stat().st_size
+    full_disk(flushed_bytes + 1000)
+    for _ in range(1000):
+        push(writer)
+    with pytest.raises(RunFailed, match=r"run\.h5' failed: .*No space left"):
+        writer.flush()
+    with pytest.raises(RunFailed):
+        writer.close("failed")
+    writer.close("failed")
+    assert writer.path.stat().st_size <= flushed_bytes
+    assert len(read_run(writer.path).gradients) == 1000
+
+
+def test_full_disk_leaves_no_broken_file_behind(
+    new_run: NewRun, full_disk: Callable[[int], None], tmp_path: Path
+) -> None:
+    full_disk(10_000)
+    with pytest.raises(UserError, match="cannot write"):
+        new_run(size=1_000_000)
+    assert not list(tmp_path.iterdir())
