@@ -158,6 +158,11 @@ class MethodSection(Table):
         return table
 
     @property
+    def is_collective(self) -> bool:
+        """Whether every step is one broadcast over all ranks."""
+        return self.broadcast == "collective"
+
+    @property
     def cancels(self) -> bool:
         """Whether a step makes computing workers abandon their batch."""
         return self.stale is not None and self.stale.rule == "cancel"

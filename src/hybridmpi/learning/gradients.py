@@ -50,6 +50,7 @@ class Gradient:
 
     loss: float  # mean cross-entropy of the batch, before the step
     samples: int
+    is_finite: bool = True  # whether no element of it is NaN or infinite
 
 
 class GradientComputer:
@@ -95,7 +96,7 @@ class GradientComputer:
             return None
         loss.backward()  # type: ignore[no-untyped-call]
         self._flat.collect_buffers()
-        return Gradient(loss.item(), len(labels))
+        return Gradient(loss.item(), len(labels), _is_finite(push))
 
     def _prepare(self, worker: int, batch: int, parameters: Tensor, push: Tensor) -> None:
         self._flat.bind(parameters, push)
@@ -104,3 +105,8 @@ class GradientComputer:
             self._flat.model.train()
         if self._may_draw:
             torch.manual_seed(torch_seed(self._seed, "dropout", worker, batch))
+
+
+def _is_finite(vector: Tensor) -> bool:
+    # A sum is one pass; it is not finite either where finite elements overflow it.
+    return bool(vector.sum().isfinite()) or bool(vector.isfinite().all())

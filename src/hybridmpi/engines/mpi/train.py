@@ -23,6 +23,7 @@ from hybridmpi.core.server import ParameterServer
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
+from hybridmpi.engines.mpi.ends import server_end, worker_end
 from hybridmpi.engines.mpi.server import Server
 from hybridmpi.engines.mpi.setup import Ranks, Setup
 from hybridmpi.engines.mpi.worker import work
@@ -33,8 +34,6 @@ from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.writer import RunWriter
-from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
-from hybridmpi.transport.messages import MessageServer, MessageWorker
 
 _REPORT_LIMIT_S = 5.0
 _EVALUATION_AFTER_SIGNAL_S = 10.0
@@ -168,7 +167,7 @@ def _serve(
     job, ranks = setup.job, setup.ranks
     limits = job.limits(setup.share.facts.training_samples)
     core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
-    end = _server_end(setup)
+    end = server_end(ranks, setup.layout.size, is_collective=job.method.is_collective)
     end.next_parameters().copy_(setup.initial)
     snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
     server = Server(
@@ -234,7 +233,12 @@ def _evaluate(
 def _work(setup: Setup) -> None:
     computer = GradientComputer(setup.model, seed=setup.job.run.seed)
     number, batches = setup.ranks.comm.rank, setup.share.batches
-    end = _worker_end(setup)
+    end = worker_end(
+        setup.ranks,
+        setup.layout.size,
+        is_collective=setup.job.method.is_collective,
+        can_be_cancelled=setup.job.method.cancels,
+    )
     assert batches is not None
 
     def compute(
@@ -252,22 +256,3 @@ def _work(setup: Setup) -> None:
         end.fail(f"worker {number} failed:\n{traceback.format_exc()}", _REPORT_LIMIT_S)
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         MPI.COMM_WORLD.Abort(1)
-
-
-def _server_end(setup: Setup) -> MessageServer:
-    ranks, size = setup.ranks, setup.layout.size
-    if setup.job.method.broadcast == "collective":
-        return CollectiveServer(ranks.comm, size, patience=ranks.patience())
-    return MessageServer(
-        ranks.comm, size, patience=ranks.patience(), broadcasts=ranks.num_nodes > 1
-    )
-
-
-def _worker_end(setup: Setup) -> MessageWorker:
-    is_collective = setup.job.method.broadcast == "collective"
-    return (CollectiveWorker if is_collective else MessageWorker)(
-        setup.ranks.comm,
-        setup.layout.size,
-        patience=setup.ranks.patience(),
-        can_be_cancelled=setup.job.method.cancels,
-    )

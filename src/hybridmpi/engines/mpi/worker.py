@@ -42,15 +42,10 @@ def work(end: MessageWorker, number: int, compute: Computation, delays: Delays |
             samples=gradient.samples,
             compute_s=compute_s,
             wait_s=wait_s,
-            is_finite=is_finite(end.gradient),
+            is_finite=gradient.is_finite,
         )
         began_s = time.perf_counter()
         end.push(push)
-
-
-def is_finite(vector: Tensor) -> bool:
-    """Say whether no element is NaN or infinite; one pass in all but the rarest cases."""
-    return bool(vector.sum().isfinite()) or bool(vector.isfinite().all())
 
 
 def _delay(delay_s: float, end: MessageWorker) -> None:

@@ -1,0 +1,328 @@
+"""Gradients per second at the server, without any compute at the workers.
+
+Each point is measured three ways in one call, in turns, and the median counts:
+
+- hybridmpi: its server, transport, core, and run file;
+- hand-written: a blocking Send/Recv parameter server in a few lines of mpi4py;
+- bound: the step's own kernel alone on rotating rows and versions, without MPI.
+
+    python benchmarks/server.py --workers 4 --parameters 1200000
+    python benchmarks/server.py --json > server.jsonl      # all points; some minutes
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hybridmpi.engines.mpi.server import Server
+    from hybridmpi.engines.mpi.setup import Ranks
+    from hybridmpi.learning.update import Update
+    from hybridmpi.runlog.writer import RunWriter
+    from hybridmpi.transport.messages import MessageServer
+
+SIZES = (62_000, 1_200_000, 11_700_000)
+WORKERS = (4, 25)
+LEARNING_RATE = 1e-6
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """One line of the result."""
+
+    benchmark: str
+    transport: str
+    workers: int
+    parameters: int
+    threshold: int
+    gradients_per_s: float
+    handwritten_per_s: float
+    bound_per_s: float
+    ratio_to_bound: float
+    ratio_to_handwritten: float
+    log_cost: float
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--workers", type=int, multiple=True, default=WORKERS, help="Number of workers.")
+@click.option("--parameters", type=int, multiple=True, default=SIZES, help="float32 parameters.")
+@click.option("--seconds", type=float, default=1.0, help="Length of one measurement.")
+@click.option("--broadcast", type=click.Choice(["waiting", "collective"]), default="waiting")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of a table.")
+@click.option("--inside", is_flag=True, hidden=True)
+def main(
+    workers: tuple[int, ...],
+    parameters: tuple[int, ...],
+    seconds: float,
+    broadcast: str,
+    as_json: bool,
+    inside: bool,
+) -> None:
+    """Measure the server's throughput beside a hand-written server and the memory's bound."""
+    if inside:
+        measure_inside(parameters, seconds, broadcast)
+        return
+    points = []
+    for number in workers:
+        for line in launch(number, parameters, seconds, broadcast):
+            points.append(json.loads(line))
+            if as_json:
+                print(line, flush=True)
+    if not as_json:
+        print_table(points)
+
+
+def launch(workers: int, parameters: tuple[int, ...], seconds: float, broadcast: str) -> list[str]:
+    """Run all points of one number of workers under one mpirun; return its JSON lines."""
+    from hybridmpi.launcher import command_line, matching_mpirun
+    from hybridmpi.resources import usable_cores
+
+    command = [sys.executable, "-m", "mpi4py", __file__, "--inside", f"--seconds={seconds}"]
+    command += [f"--parameters={size}" for size in parameters] + [f"--broadcast={broadcast}"]
+    line = command_line(
+        matching_mpirun(),
+        workers + 1,
+        command,
+        cores=usable_cores(),
+        is_root=os.geteuid() == 0,
+        environment=os.environ,
+    )
+    done = subprocess.run(
+        line.arguments,
+        env=os.environ | dict(line.environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=1800,
+    )
+    return [text for text in done.stdout.splitlines() if text.startswith("{")]
+
+
+def measure_inside(parameters: tuple[int, ...], seconds: float, broadcast: str) -> None:
+    """Measure on all ranks of this world; rank 0 prints."""
+    import torch
+    from mpi4py import MPI
+
+    from hybridmpi.engines.mpi.setup import Ranks
+
+    ranks = Ranks(MPI.COMM_WORLD)
+    torch.set_num_threads(ranks.threads)
+    for size in parameters:
+        for threshold in (1, ranks.num_workers):
+            point = measure(ranks, size, threshold, seconds, broadcast)
+            if point is not None:
+                print(json.dumps(asdict(point)), flush=True)
+
+
+def measure(
+    ranks: "Ranks", size: int, threshold: int, seconds: float, broadcast: str
+) -> Point | None:
+    """Measure one point, the contenders in turns."""
+    bound = run_bound(ranks, size, threshold, seconds)
+    count = ranks.comm.bcast(max(1, int(bound * seconds / 4 / ranks.num_workers))) * (
+        ranks.num_workers
+    )
+    handwritten, ours, bare = [], [], []
+    for _ in range(REPEATS):
+        handwritten.append(run_handwritten(ranks, size, threshold, count))
+        ours.append(run_hybridmpi(ranks, size, threshold, count, broadcast, logged=True))
+        bare.append(run_hybridmpi(ranks, size, threshold, count, broadcast, logged=False))
+    bound = median([bound, run_bound(ranks, size, threshold, seconds)])
+    if not ranks.is_server:
+        return None
+    return Point(
+        benchmark="server",
+        transport="messages" if broadcast == "waiting" else "messages/collective",
+        workers=ranks.num_workers,
+        parameters=size,
+        threshold=threshold,
+        gradients_per_s=median(ours),
+        handwritten_per_s=median(handwritten),
+        bound_per_s=bound,
+        ratio_to_bound=median(ours) / bound,
+        ratio_to_handwritten=median(a / b for a, b in zip(ours, handwritten, strict=True)),
+        log_cost=1 - median(a / b for a, b in zip(ours, bare, strict=True)),
+    )
+
+
+def run_bound(ranks: "Ranks", size: int, threshold: int, seconds: float) -> float:
+    """Return the gradients/s of the step alone: same kernel, rows and versions, no MPI."""
+    import torch
+
+    from hybridmpi.engines.mpi.agreement import barrier
+
+    rate = 0.0
+    if ranks.is_server:
+        rows = torch.ones(2 * ranks.num_workers, size)
+        versions = torch.zeros(ranks.num_workers + 1, size)
+        step = make_update(size).step
+        weights, samples = [1 / threshold] * threshold, [1] * threshold
+        began_s, steps = time.perf_counter(), 0
+        while (elapsed_s := time.perf_counter() - began_s) < seconds or steps < 3:
+            chosen = [rows[(steps * threshold + i) % len(rows)] for i in range(threshold)]
+            source, target = (versions[(steps + i) % len(versions)] for i in (0, 1))
+            step(source, target, chosen, weights, samples, LEARNING_RATE)
+            steps += 1
+        rate = steps * threshold / elapsed_s
+    barrier(ranks.comm)
+    return rate
+
+
+def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> float:
+    """Return the gradients/s of a blocking server as one would write it by hand."""
+    import torch
+    from mpi4py import MPI
+
+    from hybridmpi.engines.mpi.agreement import barrier
+
+    comm, buffer, parameters = ranks.comm, torch.ones(size), torch.zeros(size)
+    barrier(comm)
+    began_s = time.perf_counter()
+    if not ranks.is_server:
+        for _ in range(count // ranks.num_workers):
+            comm.Send(buffer.numpy(), 0)
+            comm.Recv(parameters.numpy(), 0)
+        barrier(comm)
+        return 0.0
+    status, total = MPI.Status(), torch.zeros(size)
+    for _ in range(count // threshold):
+        sources = []
+        total.zero_()
+        for _ in range(threshold):
+            comm.Recv(buffer.numpy(), status=status)
+            sources.append(status.source)
+            if threshold > 1:
+                total.add_(buffer)
+        gradient = buffer if threshold == 1 else total
+        parameters.add_(gradient, alpha=-LEARNING_RATE / threshold)
+        for source in sources:
+            comm.Send(parameters.numpy(), source)
+    elapsed_s = time.perf_counter() - began_s
+    barrier(comm)
+    return count // threshold * threshold / elapsed_s
+
+
+def run_hybridmpi(
+    ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str, *, logged: bool
+) -> float:
+    """Return the gradients/s of hybridmpi's server, with or without its run file."""
+    from hybridmpi.engines.mpi.agreement import barrier
+    from hybridmpi.engines.mpi.ends import server_end, worker_end
+    from hybridmpi.engines.mpi.worker import work
+    from hybridmpi.learning.gradients import Gradient
+
+    is_collective = broadcast == "collective"
+    if not ranks.is_server:
+        worker = worker_end(ranks, size, is_collective=is_collective, can_be_cancelled=False)
+        done = Gradient(loss=1.0, samples=1)
+        worker.gradient.fill_(1.0)
+        barrier(ranks.comm)
+        work(worker, ranks.comm.rank, lambda *_: done, None)
+        worker.close()
+        barrier(ranks.comm)
+        return 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        end = server_end(ranks, size, is_collective=is_collective)
+        server = make_server(ranks, end, size, threshold, count, Path(folder), logged=logged)
+        barrier(ranks.comm)
+        server.serve()
+        end.close()
+        barrier(ranks.comm)
+    return count / server.end_s
+
+
+def make_update(size: int) -> "Update":
+    """Return plain SGD on a flat vector."""
+    from hybridmpi.learning.flat import Layout, LayoutEntry
+    from hybridmpi.learning.optimizer import ServerOptimizer
+    from hybridmpi.learning.update import Update
+
+    entry = LayoutEntry("vector", (size,), 0, "float32", is_parameter=True)
+    layout = Layout((entry,), size, size)
+    return Update(layout, ServerOptimizer("sgd", layout, options={}))
+
+
+def make_server(
+    ranks: "Ranks",
+    end: "MessageServer",
+    size: int,
+    threshold: int,
+    count: int,
+    folder: Path,
+    *,
+    logged: bool,
+) -> "Server":
+    """Return a server that stops after `count` gradients."""
+    from hybridmpi.core.schedule import constant, over
+    from hybridmpi.core.server import Limits, Method, ParameterServer
+    from hybridmpi.engines.mpi.server import Server
+    from hybridmpi.engines.recorder import Recorder
+    from hybridmpi.engines.snapshots import SnapshotTaker
+
+    method = Method(over("steps", constant(threshold)), over("steps", constant(LEARNING_RATE)))
+    limits = Limits(gradients=count)
+    end.next_parameters().zero_()
+    return Server(
+        ParameterServer(method, limits, range(1, ranks.num_workers + 1)),
+        end,
+        make_update(size),
+        limits=limits,
+        recorder=Recorder(make_writer(folder, size) if logged else no_writer()),
+        snapshots=SnapshotTaker(None, None),
+        patience=ranks.patience(),
+        straggler_limit_s=30,
+        non_finite_limit=10,
+    )
+
+
+def make_writer(folder: Path, size: int) -> "RunWriter":
+    """Return the writer of a real run file."""
+    from hybridmpi.runlog.writer import RunWriter
+
+    return RunWriter.create(
+        folder / "run.h5", config={}, attributes={}, layout_json="{}", size=size, workers=[]
+    )
+
+
+def no_writer() -> "RunWriter":
+    """Return a writer that writes nothing."""
+    nothing: Callable[..., int] = lambda *_: 0  # noqa: E731
+    names = ("gradient", "resolve", "step", "event", "flush")
+    return SimpleNamespace(**dict.fromkeys(names, nothing))  # type: ignore[return-value]
+
+
+def print_table(points: list[dict[str, float]]) -> None:
+    """Print the points for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Gradients per second at the server, no compute")
+    for name in ("parameters", "workers", "K", "hybridmpi", "hand-written", "bound"):
+        table.add_column(name, justify="right")
+    for name in ("to bound", "to hand-written", "log's cost"):
+        table.add_column(name, justify="right")
+    for point in points:
+        table.add_row(
+            *(f"{point[key]:,.0f}" for key in ("parameters", "workers", "threshold")),
+            *(f"{point[key]:,.0f}" for key in ("gradients_per_s", "handwritten_per_s")),
+            f"{point['bound_per_s']:,.0f}",
+            *(f"{point[key]:.2f}" for key in ("ratio_to_bound", "ratio_to_handwritten")),
+            f"{100 * point['log_cost']:.1f} %",
+        )
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
