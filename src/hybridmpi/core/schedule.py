@@ -7,16 +7,14 @@ gradients, steps or seconds.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Unit = Literal["gradients", "steps", "seconds"]
 Curve = Callable[[float], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a run is: pushes that arrived, steps taken, seconds on the training clock."""
 
     gradients: int

@@ -104,7 +104,8 @@ class ParameterServer:
 
     def threshold(self, now_s: float) -> int:
         """Return the threshold K in force."""
-        return threshold(self._method.threshold, self._progress(now_s), self.active_workers)
+        progress = Progress(self.gradients, self.version, now_s)
+        return threshold(self._method.threshold, progress, self.active_workers)
 
     def start(self) -> list[Instruction]:
         """Release all workers with the initial parameters."""
@@ -175,17 +176,15 @@ class ParameterServer:
             return "non-finite"
         return "stale" if self._method.stale.is_discarded(staleness) else None
 
-    def _progress(self, now_s: float) -> Progress:
-        return Progress(self.gradients, self.version, now_s)
-
     def _step_if_due(self, now_s: float) -> list[Instruction]:
         count = len(self._buffer)
         if count == 0:
             return []
-        due = self.threshold(now_s)
+        progress = Progress(self.gradients, self.version, now_s)
+        due = threshold(self._method.threshold, progress, self.active_workers)
         if count < due:
             return []
-        learning_rate = self._method.learning_rate(self._progress(now_s))
+        learning_rate = self._method.learning_rate(progress)
         pushes, staleness = self._buffer.drain()
         damping = [self._method.stale.damping(s) for s in staleness]
         step_weights = weights(self._method.aggregation, [p.samples for p in pushes], damping)
@@ -194,13 +193,12 @@ class ParameterServer:
 
     def _check_limits(self) -> None:
         limits = self._limits
-        for reached, name in (
-            (self.gradients >= limits.gradients, "gradient limit"),
-            (self.version >= limits.steps, "step limit"),
-            (self.samples >= limits.samples, "epoch limit"),
-        ):
-            if reached and not self.stop_reason:
-                self.stop_reason = name
+        if self.gradients >= limits.gradients:
+            self.stop_reason = self.stop_reason or "gradient limit"
+        if self.version >= limits.steps:
+            self.stop_reason = self.stop_reason or "step limit"
+        if self.samples >= limits.samples:
+            self.stop_reason = self.stop_reason or "epoch limit"
 
     def _advance(self, now_s: float, free: int | None = None) -> list[Instruction]:
         """Step if that is due; then answer the worker that is free anyway, and all that waited."""

@@ -1,12 +1,11 @@
 """A worker's side of the protocol: it computes one batch after the other, as it is released."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hybridmpi.core.messages import Push
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
+class Compute(NamedTuple):
     """Compute the gradient of this batch at this version."""
 
     batch: int

@@ -77,7 +77,6 @@ class ServerOptimizer:
             options.get(key) for key in ("momentum", "weight_decay", "maximize", "fused")
         )
 
-    @torch.no_grad()
     def step(self, source: Tensor, target: Tensor, gradient: Tensor, learning_rate: float) -> None:
         """Write the next version's parameters to `target`; buffers behind them stay as they are.
 
@@ -87,13 +86,20 @@ class ServerOptimizer:
             gradient: At least num_parameters elements. Clipping changes it in place.
             learning_rate: For this step.
         """
-        source, target, gradient = (
-            vector[: self._layout.num_parameters] for vector in (source, target, gradient)
-        )
-        self._clip(gradient)
+        if self._layout.buffers or len(gradient) > self._layout.num_parameters:
+            source, target, gradient = (
+                vector[: self._layout.num_parameters] for vector in (source, target, gradient)
+            )
         if self._is_plain_sgd:
             torch.add(source, gradient, alpha=-learning_rate, out=target)
-            return
+        else:
+            self._step_with_state(source, target, gradient, learning_rate)
+
+    @torch.no_grad()
+    def _step_with_state(
+        self, source: Tensor, target: Tensor, gradient: Tensor, learning_rate: float
+    ) -> None:
+        self._clip(gradient)
         if target.data_ptr() != source.data_ptr():
             target.copy_(source)
         for tensor, part, part_gradient in zip(

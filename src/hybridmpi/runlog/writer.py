@@ -20,6 +20,8 @@ from hybridmpi.runlog.table_buffer import TableBuffer
 METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
+_RESOLUTION = schema.GRADIENTS.span("weight", "step")
+
 
 class RunWriter:
     """Writes one run file, which others can read at the same time (HDF5's SWMR mode).
@@ -109,25 +111,23 @@ class RunWriter:
             The number of its row, for `resolve`.
         """
         return self._gradients.append(
-            [
-                time_s,
-                worker,
-                batch,
-                version,
-                staleness,
-                accepted,
-                weight,
-                -1,
-                loss,
-                samples,
-                compute_s,
-                wait_s,
-            ]
+            time_s,
+            worker,
+            batch,
+            version,
+            staleness,
+            accepted,
+            weight,
+            -1,
+            loss,
+            samples,
+            compute_s,
+            wait_s,
         )
 
     def resolve(self, row: int, step: int, weight: float) -> None:
         """Record that the push in `row` is part of step `step`, with this weight."""
-        self._gradients.amend(row, {"step": step, "weight": weight})
+        self._gradients.amend(row, _RESOLUTION, weight, step)
 
     def step(
         self,
@@ -142,16 +142,14 @@ class RunWriter:
     ) -> None:
         """Record an optimizer step, which made `version`."""
         self._tables["steps"].append(
-            [
-                time_s,
-                version,
-                threshold,
-                gradients,
-                learning_rate,
-                mean_staleness,
-                max_staleness,
-                train_loss,
-            ]
+            time_s,
+            version,
+            threshold,
+            gradients,
+            learning_rate,
+            mean_staleness,
+            max_staleness,
+            train_loss,
         )
 
     def evaluation(
@@ -165,12 +163,15 @@ class RunWriter:
     ) -> None:
         """Record the evaluation of the parameters that were in force at `time_s`."""
         self._tables["evaluations"].append(
-            [time_s, version, epoch, train_loss, test_loss, test_accuracy]
+            time_s, version, epoch, train_loss, test_loss, test_accuracy
         )
 
     def event(self, time_s: float, kind: str, worker: int, detail: str) -> None:
         """Record an event; `worker` is 0 for the server. Long text is cut."""
-        self._tables["events"].append([time_s, kind, worker, detail])
+        encode = schema.EVENTS.encode
+        self._tables["events"].append(
+            time_s, encode("kind", kind), worker, encode("detail", detail)
+        )
 
     def snapshot(self, time_s: float, version: int, parameters: NDArray[np.float32]) -> None:
         """Keep the parameters in force at `time_s`, if the file was made to keep snapshots."""
@@ -180,7 +181,7 @@ class RunWriter:
         dataset = self._file["snapshots/parameters"]
         with self._named_errors():
             self._check_room(parameters.nbytes + dataset.chunks[1] * dataset.dtype.itemsize)
-            number = index.append([time_s, version])
+            number = index.append(time_s, version)
             dataset.resize(number + 1, axis=0)
             dataset[number] = parameters
             self._file.flush()
