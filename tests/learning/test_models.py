@@ -176,8 +176,9 @@ def test_unreadable_initial_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_documented_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text()
-    (tmp_path / "my_models.py").write_text(page.split("```python\n")[1].split("```")[0])
+    page = (Path(__file__).parents[2] / "docs" / "own-data-and-models.md").read_text()
+    section = page.split("## Your own model")[1]
+    (tmp_path / "my_models.py").write_text(section.split("```python\n")[1].split("```")[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     model = build("my_models:small_net", (3, 8, 8))

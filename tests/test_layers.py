@@ -1,0 +1,159 @@
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "hybridmpi"
+
+# Which parts of the package may import which: the table of docs/design.md.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "core": set(),
+    "resources": {"errors"},
+    "launcher": {"errors"},
+    "supervise": {"launcher"},
+    "config": {"core", "errors"},
+    "runlog": {"errors"},
+    "learning": {"core", "errors"},
+    "transport": {"core", "errors"},
+    "engines": {"transport", "runlog", "learning", "config", "core", "resources", "errors"},
+    "experiments": {"runlog", "errors"},
+    "doctor": {"launcher", "supervise", "resources", "errors"},
+    "cli": {
+        *("experiments", "engines", "runlog", "config", "core"),
+        *("doctor", "launcher", "supervise", "resources", "errors"),
+    },
+    "__main__": {"cli"},
+    "__init__": {"runlog"},
+}
+WITHOUT_TORCH = {"errors", "core", "resources", "launcher", "supervise", "config", "runlog"}
+WITHOUT_TORCH |= {"experiments", "cli", "__init__", "__main__"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and where it is imported."""
+
+    file: str
+    layer: str
+    module: str
+    is_inside_function: bool
+
+    @property
+    def package(self) -> str:
+        return self.module.split(".")[0]
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    file = path.relative_to(SOURCE)
+    tree = ast.parse(path.read_text())
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    inside = {node for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        for module in imported_modules(node):
+            yield Import(str(file), Path(file.parts[0]).stem, module, node in inside)
+
+
+def imported_modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        # The names count too: each may be a module of its own.
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+IMPORTS = [found for path in sorted(SOURCE.rglob("*.py")) for found in imports_of(path)]
+
+
+def layer_of(module: str) -> str:
+    """Return the part that holds a module or a name of this package."""
+    name = module.split(".")[1]
+    return name if (SOURCE / name).is_dir() or (SOURCE / f"{name}.py").is_file() else "__init__"
+
+
+def test_imports_are_found() -> None:
+    assert Import("core/threshold.py", "core", "math", False) in IMPORTS
+    assert Import("cli/train.py", "cli", "mpi4py.MPI", True) in IMPORTS
+    assert Import("__init__.py", "__init__", "hybridmpi.runlog.reader.read_run", True) in IMPORTS
+
+
+def test_every_part_has_its_place() -> None:
+    assert {found.layer for found in IMPORTS} <= MAY_IMPORT.keys()
+
+
+def test_no_part_imports_itself_by_way_of_others() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()  # raises CycleError
+
+
+def test_imports_point_downwards() -> None:
+    upwards = [
+        f"{found.file} imports {found.module}"
+        for found in IMPORTS
+        if found.package == "hybridmpi"
+        and layer_of(found.module) not in {found.layer, "__init__", *MAY_IMPORT[found.layer]}
+    ]
+    assert upwards == []
+
+
+def test_package_itself_gives_only_its_version_to_the_parts() -> None:
+    names = {i.module for i in IMPORTS if i.package == "hybridmpi" and layer_of(i.module)[0] == "_"}
+    assert names == {"hybridmpi.__version__"}
+
+
+def test_core_imports_the_standard_library_and_numpy_only() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "hybridmpi"}
+    assert [i for i in IMPORTS if i.layer == "core" and i.package not in allowed] == []
+
+
+def test_mpi_is_imported_where_ranks_talk_only() -> None:
+    elsewhere = [
+        found
+        for found in IMPORTS
+        if found.package == "mpi4py"
+        and not found.file.startswith(("transport/", "engines/mpi/"))
+        and not (found.file == "cli/train.py" and found.is_inside_function)
+    ]
+    assert elsewhere == []
+
+
+def test_torch_is_imported_by_what_computes_only() -> None:
+    assert [i for i in IMPORTS if i.layer in WITHOUT_TORCH and i.package == "torch"] == []
+
+
+def test_help_imports_nothing_slow() -> None:
+    slow = {"torch", "torchvision", "pandas", "matplotlib", "mpi4py.MPI", "pydantic", "h5py"}
+    imported = modules_after("-X", "importtime", "-m", "hybridmpi", "--help")
+    assert "click" in imported
+    assert slow & imported == set()
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "hybridmpi.learning.gradients, hybridmpi.learning.models, hybridmpi.learning.batches",
+        "hybridmpi.engines.mpi.worker",
+        "hybridmpi.cli.train, hybridmpi.engines.mpi.train",
+    ],
+)
+def test_rank_imports_nothing_that_it_does_not_need(modules: str) -> None:
+    script = f"import mpi4py; mpi4py.rc.initialize = False; import {modules}"
+    imported = modules_after("-X", "importtime", "-c", script)
+    assert "torch" in imported
+    assert {"torchvision", "pandas", "matplotlib", "sklearn", "rich"} & imported == set()
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Return what a Python process imported, as `-X importtime` lists it."""
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+    return {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
