@@ -15,9 +15,12 @@ from pydantic import (
 
 from hybridmpi.config.schedules import (
     AnyCurve,
+    AnySchedule,
     Constant,
+    Join,
     Linear,
     Positive,
+    Rate,
     Table,
     ends,
     evaluate_expressions,
@@ -30,14 +33,14 @@ from hybridmpi.core.server import AfterPush, Limits, Method
 from hybridmpi.core.staleness import ACCEPT, CANCEL, StalenessRule, discard_from
 from hybridmpi.errors import nearest
 
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 class RunSection(Table):
     """When a run ends, and where its file goes."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     """every random draw is a function of it"""
     time_limit_s: Positive | None = None
     """seconds on the training clock"""
@@ -92,7 +95,7 @@ class MethodSection(Table):
 
     preset: str = "hybrid"
     """a known method; it fixes what is not given below"""
-    threshold: Annotated[AnyCurve, Field(discriminator="schedule")] | None = None
+    threshold: AnySchedule | None = None
     """number of buffered gradients that triggers a step; sync, async and ringmaster fix it"""
     aggregation: Aggregation = "mean"
     """how K gradients become one: mean, sum, or sqrt (sum / sqrt(K))"""
@@ -149,12 +152,13 @@ class MethodSection(Table):
     @field_validator("threshold")
     @classmethod
     def _check_threshold(cls, table: AnyCurve | None) -> AnyCurve | None:
-        smallest = 0 if isinstance(table, Linear) else 1
-        if table is not None and min(ends(table)) < smallest:
-            raise ValueError(
-                f"threshold is {min(ends(table)):g}, but must be at least {smallest}; "
-                "1 is asynchronous, the number of workers is synchronous"
-            )
+        for piece in table.pieces if isinstance(table, Join) else [table] if table else []:
+            smallest = 0 if isinstance(piece, Linear) else 1  # the paper's begins at 0
+            if min(ends(piece)) < smallest:
+                raise ValueError(
+                    f"the threshold is {min(ends(piece)):g}, but must be at least {smallest}; "
+                    "1 is asynchronous, the number of workers is synchronous"
+                )
         return table
 
     @property
@@ -220,7 +224,7 @@ class OptimizerSection(Table):
 
     name: str = "sgd"
     """torch.optim's name, in any case"""
-    learning_rate: Positive | Annotated[AnyCurve, Field(discriminator="schedule")] = 0.01
+    learning_rate: Rate = 0.01
     """a number, or a table like the threshold's"""
     clip_norm: Positive | None = None
     """largest norm of the aggregated gradient"""
@@ -266,7 +270,7 @@ class OptimizerSection(Table):
 class DelaysSection(Table):
     """A random extra wait per gradient in some of the workers."""
 
-    fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fraction: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
     """fraction of the workers, rounded down, that are delayed; the seed chooses which"""
     min_s: Seconds = 0.0
     """shortest wait, seconds"""
@@ -293,6 +297,7 @@ class Job(Table):
     """A whole job."""
 
     run: RunSection
+    """when the run ends; set at least run.time_limit_s"""
     method: MethodSection = Field(default_factory=MethodSection)
     data: DataSection = Field(default_factory=DataSection)
     model: ModelSection = Field(default_factory=ModelSection)
@@ -304,14 +309,16 @@ class Job(Table):
     @classmethod
     def _evaluate_expressions(cls, job: Any) -> Any:
         """Fill in the paper's forms: '3/lr' is 3 over the initial learning rate."""
-        if not isinstance(job, dict) or not isinstance(job.get("method"), dict):
+        method = job.get("method") if isinstance(job, dict) else None
+        if not isinstance(method, dict) or "threshold" not in method:
             return job
         try:
             optimizer = OptimizerSection.model_validate(job.get("optimizer", {}))
             learning_rate = optimizer.initial_learning_rate
         except ValidationError:
             learning_rate = 1.0  # what is wrong is reported with the optimizer itself
-        return {**job, "method": evaluate_expressions(job["method"], learning_rate)}
+        threshold = evaluate_expressions(method["threshold"], learning_rate)
+        return {**job, "method": {**method, "threshold": threshold}}
 
     def as_protocol(self) -> Method:
         """Return the core's method."""

@@ -1,16 +1,15 @@
-"""Reads a job file, applies what was set on the command line, and explains what is wrong."""
+"""Reads a job file and applies what was set on the command line."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from hybridmpi.config.explain import explain
 from hybridmpi.config.job import Job
-from hybridmpi.config.schedules import SCHEDULES
-from hybridmpi.errors import UserError, nearest
+from hybridmpi.errors import UserError
 
 _LARGEST_FILE = 1 << 20
 
@@ -41,8 +40,10 @@ def parse_job(tree: Mapping[str, Any], source: str) -> Job:
     try:
         return Job.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(details) for details in error.errors()]
-        raise UserError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(lines))) from None
+        lines = [explain(details) for details in error.errors()]
+    except RecursionError:
+        lines = ["tables are nested too deeply"]
+    raise UserError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(lines)))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"the job file {path} is larger than 1 MiB; is it one?")
     try:
         return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: see _value
         raise UserError(f"{path} is not a TOML file: {error}") from None
 
 
@@ -79,46 +80,9 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
 
 
 def _value(text: str) -> Any:
+    """Return what TOML makes of a text, or the text itself where it is a bare word."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        tree = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # tomllib lets int's limit of 4300 digits through
         return text
-
-
-def _explain(details: ErrorDetails) -> str:
-    """Say in one line where a job is wrong, what is allowed, and how to mend it."""
-    names = [str(part) for part in details["loc"] if part not in SCHEDULES]
-    place = ".".join(names) or "the job"
-    message = details["msg"].removeprefix("Value error, ")
-    match details["type"]:
-        case "extra_forbidden":
-            return f"{place}: unknown field; {nearest(names[-1], _fields(details['loc'][:-1]))}"
-        case "missing":
-            return f"{place}: missing"
-        case "union_tag_invalid":
-            given = details["ctx"]["tag"]
-            return f"{place}.schedule: there is no '{given}'; {nearest(given, SCHEDULES)}"
-        case "union_tag_not_found":
-            return f"{place}: needs a `schedule`; {nearest('', SCHEDULES)}"
-        case "value_error":
-            return f"{place}: {message}"
-    given = details["input"]
-    shown = f", not {given!r}"[:60] if isinstance(given, (str, int, float, bool)) else ""
-    return f"{place}: {message[:1].lower()}{message[1:]}{shown}"
-
-
-def _fields(location: tuple[int | str, ...]) -> list[str]:
-    """Return the names of the fields that are allowed at a place in a job."""
-    model: type[BaseModel] = Job
-    for part in location:
-        if part in SCHEDULES:
-            model = SCHEDULES[str(part)]
-        elif isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            choices = [annotation, *get_args(annotation)]
-            model = next((c for c in choices if _is_table(c)), model)
-    return list(model.model_fields)
-
-
-def _is_table(choice: Any) -> bool:
-    return isinstance(choice, type) and issubclass(choice, BaseModel)
+    return tree["value"] if len(tree) == 1 else text

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from hybridmpi.core import schedule as curves
 from hybridmpi.core.schedule import Curve, Schedule, Unit, over
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Strict: `true` and "3" are no numbers.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):
@@ -152,6 +153,12 @@ SCHEDULES: dict[str, type[AnyCurve]] = {
     "exponential": Exponential,
     "join": Join,
 }
+AnySchedule = Annotated[AnyCurve, Field(discriminator="schedule")]
+# A number or a schedule; told apart first, so that an error is about the one that was meant.
+Rate = Annotated[
+    Annotated[Positive, Tag("number")] | Annotated[AnySchedule, Tag("table")],
+    Discriminator(lambda given: "table" if isinstance(given, (dict, Scheduled)) else "number"),
+]
 
 
 def ends(table: AnyCurve) -> list[float]:
@@ -180,7 +187,8 @@ _EXPRESSION = re.compile(r"(?:(?P<factor>\d[\d.]*) ?\* ?)?lr|(?P<over>\d[\d.]*) 
 def evaluate_expressions(table: Any, learning_rate: float) -> Any:
     """Replace '3/lr', 'lr' and '2*lr' anywhere in a table by their numbers.
 
-    These are the paper's forms: lr means the initial learning rate.
+    These are the paper's forms: lr means the initial learning rate. Other text stays
+    as it is, and is told as a mistake where a number belongs.
     """
     if isinstance(table, dict):
         return {key: evaluate_expressions(value, learning_rate) for key, value in table.items()}

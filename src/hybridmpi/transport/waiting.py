@@ -10,38 +10,37 @@ from collections.abc import Callable
 
 LONGEST_PAUSE_S = 0.01
 _SHORTEST_PAUSE_S = 50e-6
-_YIELDS = 20
+_YIELDING_S = 0.5e-3
 
 
 class Patience:
     """Pauses between two looks: none where every rank has a core, else longer and longer ones.
 
-    At first the processor is only yielded; then pauses are a fraction of the time waited so far,
-    so that what is waited for is noticed late by no more than that fraction.
+    At first the processor is only yielded, which costs nothing where it is idle and a whole turn
+    of the others where it is not; then pauses are a fraction of the time waited so far, so that
+    what is waited for is noticed late by no more than that fraction.
     """
 
     def __init__(self, *, shares_cores: bool, fraction: float = 1 / 8) -> None:
         self._shares_cores = shares_cores
         self._fraction = fraction
-        self._looks = 0
         self._began_s = 0.0
 
     def reset(self) -> None:
         """Begin to wait for something new."""
-        self._looks = 0
+        self._began_s = 0.0
 
     def pause(self) -> None:
         """Wait a little before the next look."""
         if not self._shares_cores:
             return
-        if self._looks == 0:
-            self._began_s = time.perf_counter()
-        self._looks += 1
-        if self._looks <= _YIELDS:
+        now_s = time.perf_counter()
+        self._began_s = self._began_s or now_s
+        waited_s = now_s - self._began_s
+        if waited_s < _YIELDING_S:
             os.sched_yield()
-            return
-        waited_s = time.perf_counter() - self._began_s
-        time.sleep(min(max(waited_s * self._fraction, _SHORTEST_PAUSE_S), LONGEST_PAUSE_S))
+        else:
+            time.sleep(min(max(waited_s * self._fraction, _SHORTEST_PAUSE_S), LONGEST_PAUSE_S))
 
 
 def wait_until(is_done: Callable[[], bool], patience: Patience, limit_s: float) -> bool:
