@@ -233,12 +233,6 @@ def _evaluate(
 def _work(setup: Setup) -> None:
     computer = GradientComputer(setup.model, seed=setup.job.run.seed)
     number, batches = setup.ranks.comm.rank, setup.share.batches
-    end = worker_end(
-        setup.ranks,
-        setup.layout.size,
-        is_collective=setup.job.method.is_collective,
-        can_be_cancelled=setup.job.method.cancels,
-    )
     assert batches is not None
 
     def compute(
@@ -248,7 +242,13 @@ def _work(setup: Setup) -> None:
             batches, number, task.batch, parameters, gradient, cancelled=cancelled
         )
 
-    barrier(setup.ranks.comm)
+    barrier(setup.ranks.comm)  # before this end takes part in broadcasts, as on the server
+    end = worker_end(
+        setup.ranks,
+        setup.layout.size,
+        is_collective=setup.job.method.is_collective,
+        can_be_cancelled=setup.job.method.cancels,
+    )
     try:
         work(end, number, compute, setup.delays if number in setup.delayed else None)
         end.close()
