@@ -2,32 +2,27 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from hybridmpi.cli.job_options import job_argument, settings_option
 from hybridmpi.config import load_job
 
 
 @click.command()
-@click.argument("job", type=click.Path(path_type=Path), metavar="JOB.toml")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Replace a field of the job, e.g. --set run.seed=3. Can be given many times; "
-    "`hybridmpi config JOB.toml` lists the fields.",
-)
+@job_argument
+@settings_option
 @click.option("--force", is_flag=True, help="Replace the run file if it is there already.")
 @click.option("--live", is_flag=True, help="Show a live panel instead of a line every 5 s.")
 def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None:
     """Train under mpirun: rank 0 is the parameter server, all other ranks are workers.
 
-    \b
-    Examples:
-      hybridmpi launch -n 5 jobs/quickstart.toml
-      mpirun -n 26 hybridmpi train jobs/cifar10.toml --set method.preset=async
+    On one machine `hybridmpi launch` finds mpirun and its flags.
+
+    Example: mpirun -n 26 hybridmpi train jobs/cifar10.toml --set method.preset=async
 
     Ends with exit code 0 after a complete run and one that was stopped by a signal, 1 after a
     failed one, 2 for a mistake in the job.
@@ -42,10 +37,13 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
     interruption = _Interruption()
     try:
         checked = agree(MPI.COMM_WORLD, lambda: load_job(job, settings))
-        with watch(live=live, is_shown=MPI.COMM_WORLD.rank == 0) as watcher:
+        output, workers = checked.output(job.stem), MPI.COMM_WORLD.size - 1
+        is_server = MPI.COMM_WORLD.rank == 0
+        with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
+            watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
             outcome = train_on_all_ranks(
                 checked,
-                checked.output(job.stem),
+                output,
                 force=force,
                 interrupted=interruption.reason,
                 report=watcher.report,
@@ -53,8 +51,11 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
             )
     except (UserError, RunFailed) as error:
         _end_with(error)
+    interruption.ignore()
     if outcome is not None:
         watcher.conclude(outcome)
+        if not outcome.all_answered:
+            _end_without_stragglers()
 
 
 class _Interruption:
@@ -62,18 +63,37 @@ class _Interruption:
 
     def __init__(self) -> None:
         self._name = ""
-        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._remember)
+        self._handle(self._remember)
 
     def reason(self) -> str:
         """Return the signal's name, or nothing."""
         return self._name
 
+    def ignore(self) -> None:
+        """Ignore signals from now on: one more of them must not kill a rank that is ending."""
+        self._handle(signal.SIG_IGN)
+
+    def _handle(self, handler: Callable[[int, object], None] | signal.Handlers) -> None:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, handler)
+
     def _remember(self, number: int, _: object) -> None:
         self._name = signal.Signals(number).name
 
 
-def _end_with(error: Exception) -> None:
+def _end_without_stragglers() -> NoReturn:
+    """End all ranks while some still compute; the run itself is complete."""
+    from mpi4py import MPI
+
+    click.echo(
+        "Some workers did not answer in time (run.straggler_limit_s) and still compute; they are "
+        "ended now. The run file is complete: what mpirun says of an abort can be ignored.",
+        err=True,
+    )
+    MPI.COMM_WORLD.Abort(0)
+
+
+def _end_with(error: Exception) -> NoReturn:
     """Tell the error once, on rank 0, and end all ranks with its exit code."""
     from mpi4py import MPI
 

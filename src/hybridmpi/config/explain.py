@@ -9,8 +9,8 @@ from hybridmpi.config.job import Job
 from hybridmpi.config.schedules import SCHEDULES
 from hybridmpi.errors import nearest
 
-# pydantic's kinds of errors, without what stands behind the first "_", and what we say instead.
-_MUST_BE = {
+# pydantic's kinds of errors, some without what stands behind the first "_", and what we say.
+_REQUIREMENTS = {
     "bool": "must be true or false",
     "dict": "must be a table",
     "finite": "must be finite",
@@ -21,6 +21,7 @@ _MUST_BE = {
     "path": "must be a path",
     "string": "must be text",
     "tuple": "must be a list in square brackets",
+    "union_tag_not_found": f"needs a `schedule`; {nearest('', SCHEDULES)}",
 }
 _FORMS = ", or '3/lr', 'lr' or '2*lr', where lr is the initial learning rate"
 # In the location of an error pydantic names the chosen member of a union, too.
@@ -40,12 +41,12 @@ def _complaint(error: ErrorDetails, names: list[str]) -> str:
             return f"unknown field; {nearest(names[-1], _model_of(error).model_fields)}"
         case "missing":
             description = _model_of(error).model_fields[names[-1]].description
-            return f"missing; it is {description}" if description else "missing"
+            return f"missing ({description})" if description else "missing"
         case "union_tag_invalid":
             given = str(error["ctx"]["tag"])
             return f"there is no schedule {_shortened(repr(given))}; {nearest(given, SCHEDULES)}"
-        case "union_tag_not_found":
-            return f"needs a `schedule`; {nearest('', SCHEDULES)}"
+        case "too_short":
+            return f"needs at least {error['ctx']['min_length']}"
         case "value_error":
             return error["msg"].removeprefix("Value error, ")
     return f"{_requirement(error, names)}{_given(error['input'])}"
@@ -54,8 +55,8 @@ def _complaint(error: ErrorDetails, names: list[str]) -> str:
 def _requirement(error: ErrorDetails, names: list[str]) -> str:
     kind = error["type"]
     if kind.startswith("float") and "threshold" in names:
-        return _MUST_BE["float"] + _FORMS
-    own = _MUST_BE.get(kind) or _MUST_BE.get(kind.partition("_")[0])
+        return _REQUIREMENTS["float"] + _FORMS
+    own = _REQUIREMENTS.get(kind) or _REQUIREMENTS.get(kind.partition("_")[0])
     return own or error["msg"].replace("Input should", "must", 1)
 
 

@@ -27,7 +27,7 @@ from hybridmpi.config.schedules import (
     shrinks_without_end,
 )
 from hybridmpi.core.aggregation import Aggregation
-from hybridmpi.core.presets import PRESETS
+from hybridmpi.core.presets import PRESETS, Preset
 from hybridmpi.core.schedule import Schedule, constant, over
 from hybridmpi.core.server import AfterPush, Limits, Method
 from hybridmpi.core.staleness import ACCEPT, CANCEL, StalenessRule, discard_from
@@ -122,17 +122,12 @@ class MethodSection(Table):
     @classmethod
     def _fill_in_preset(cls, given: Any) -> Any:
         """Write what the preset says into the fields that were not given."""
-        preset = PRESETS.get(given.get("preset", "hybrid")) if isinstance(given, dict) else None
-        if preset is None:
+        name = given.get("preset", "hybrid") if isinstance(given, dict) else None
+        if not isinstance(name, str) or name not in PRESETS:
             return given
-        filled = {"after_push": preset.after_push, **given}
-        if preset.stale != "discard":
-            filled.setdefault("stale", {"rule": preset.stale})
-        elif preset.stale_limit is not None:
-            filled.setdefault("stale", {"rule": "discard", "limit": preset.stale_limit})
-        if preset.threshold is not None:
-            filled["threshold"] = {"schedule": "constant", "value": preset.threshold}
-        return filled
+        fixed = _fields_of(PRESETS[name])
+        threshold = {"threshold": fixed["threshold"]} if "threshold" in fixed else {}
+        return {**fixed, **given, **threshold}
 
     @model_validator(mode="after")
     def _check_open_fields(self) -> Self:
@@ -162,6 +157,13 @@ class MethodSection(Table):
         return table
 
     @property
+    def fields_of_preset(self) -> frozenset[str]:
+        """The fields that are as the preset has them."""
+        own = self.model_dump(include={"threshold", "after_push", "stale"}, exclude_defaults=True)
+        preset = _fields_of(PRESETS[self.preset])
+        return frozenset(name for name, value in preset.items() if own.get(name) == value)
+
+    @property
     def is_collective(self) -> bool:
         """Whether every step is one broadcast over all ranks."""
         return self.broadcast == "collective"
@@ -182,6 +184,18 @@ class MethodSection(Table):
             after_push=self.after_push,
             stale=self.stale.as_rule(),
         )
+
+
+def _fields_of(preset: Preset) -> dict[str, Any]:
+    """Return what a preset says, as it would stand in a job file."""
+    fields: dict[str, Any] = {"after_push": preset.after_push}
+    if preset.stale != "discard":
+        fields["stale"] = {"rule": preset.stale}
+    elif preset.stale_limit is not None:
+        fields["stale"] = {"rule": "discard", "limit": preset.stale_limit}
+    if preset.threshold is not None:
+        fields["threshold"] = {"schedule": "constant", "value": preset.threshold}
+    return fields
 
 
 class DataSection(Table):

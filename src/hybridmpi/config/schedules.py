@@ -41,7 +41,10 @@ class Constant(Scheduled):
     """The same value throughout."""
 
     schedule: Literal["constant"]
-    value: Number | Literal["workers"]
+    value: Annotated[
+        Annotated[Number, Tag("number")] | Annotated[Literal["workers"], Tag("workers")],
+        Discriminator(lambda given: "workers" if given == "workers" else "number"),
+    ]
     """the value; "workers" is the number of active workers (thresholds only)"""
 
     def curve(self) -> Curve:  # noqa: D102

@@ -1,6 +1,5 @@
 """How a run is doing, for whoever watches it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +19,9 @@ class Status:
         threshold: The threshold in force.
         buffered: Pushes in the gradient buffer.
         mean_staleness: Of the last step.
-        train_loss: Mean mini-batch loss of the last step.
-        fraction: How much of the run is done, 0 to 1, by the limit that is nearest.
+        train_loss: Mean mini-batch loss of the last step; NaN before the first one.
+        fraction: How much is done, 0 to 1: of training, by the limit that is nearest, or of the
+            snapshots to evaluate.
     """
 
     phase: str
@@ -34,18 +34,6 @@ class Status:
     mean_staleness: float
     train_loss: float
     fraction: float
-
-    @property
-    def gradients_per_s(self) -> float:
-        """Mean rate so far."""
-        return self.gradients / self.time_s if self.time_s > 0 else 0.0
-
-    @property
-    def left_s(self) -> float:
-        """Seconds left if the run goes on as it has."""
-        if self.fraction <= 0:
-            return math.inf
-        return self.time_s * (1 - self.fraction) / self.fraction
 
 
 Report = Callable[[Status], None]
