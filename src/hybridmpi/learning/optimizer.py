@@ -73,8 +73,12 @@ class ServerOptimizer:
                 f"torch.optim.{optimizer_class.__name__} refuses this model or its options "
                 f"({_shown(options)}): {error}"
             ) from error
-        self._is_plain_sgd = name.lower() == "sgd" and not any(
-            options.get(key) for key in ("momentum", "weight_decay", "maximize", "fused")
+        state = ("momentum", "weight_decay", "maximize", "fused")
+        self._is_plain_sgd = (
+            name.lower() == "sgd"
+            and clip_norm is None
+            and clip_value is None
+            and not any(options.get(key) for key in state)
         )
 
     def step(self, source: Tensor, target: Tensor, gradient: Tensor, learning_rate: float) -> None:

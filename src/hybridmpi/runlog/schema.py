@@ -138,7 +138,7 @@ EVALUATIONS = Table(
     (
         TIME,
         VERSION,
-        Column("epoch", "f8", "samples in steps so far, divided by the training set's samples"),
+        Column("epoch", "f8", "samples pushed so far, divided by the training set's samples"),
         Column("train_loss", "f8", "mean loss on a fixed subset of the training set"),
         Column("test_loss", "f8", "mean loss on the whole test set"),
         Column("test_accuracy", "f8", "share of the test set classified rightly, 0 to 1"),
@@ -160,7 +160,7 @@ EVENTS = Table(
     "one row per event",
     (
         TIME,
-        Column("kind", "S16", "lost, late, cancelled, non-finite, checkpoint, signal"),
+        Column("kind", "S16", "late, cancelled, non-finite, lost, unevaluated, end"),
         Column("worker", "i4", "the worker's rank; 0 for the server"),
         Column("detail", "S240", "what happened, in words"),
     ),
