@@ -312,7 +312,7 @@ class Job(Table):
 
     run: RunSection
     """when the run ends; set at least run.time_limit_s"""
-    method: MethodSection = Field(default_factory=MethodSection)
+    method: MethodSection
     data: DataSection = Field(default_factory=DataSection)
     model: ModelSection = Field(default_factory=ModelSection)
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
@@ -323,9 +323,11 @@ class Job(Table):
     @classmethod
     def _evaluate_expressions(cls, job: Any) -> Any:
         """Fill in the paper's forms: '3/lr' is 3 over the initial learning rate."""
-        method = job.get("method") if isinstance(job, dict) else None
-        if not isinstance(method, dict) or "threshold" not in method:
+        if not isinstance(job, dict):
             return job
+        method = job.get("method", {})  # checked where it is missing, too: it needs a threshold
+        if not isinstance(method, dict) or "threshold" not in method:
+            return {**job, "method": method}
         try:
             optimizer = OptimizerSection.model_validate(job.get("optimizer", {}))
             learning_rate = optimizer.initial_learning_rate

@@ -16,14 +16,13 @@ class History:
 
     def add(self, value: float) -> None:
         """Add the next value."""
-        self._pending.append(value)
-        if len(self._pending) < self._per_value:
-            return
-        self.values.append(fmean(self._pending))
-        self._pending.clear()
-        if len(self.values) > self._capacity:
+        if len(self.values) == self._capacity:
             self.values = [fmean(self.values[i : i + 2]) for i in range(0, self._capacity, 2)]
             self._per_value *= 2
+        self._pending.append(value)
+        if len(self._pending) == self._per_value:
+            self.values.append(fmean(self._pending))
+            self._pending.clear()
 
 
 def sparkline(values: list[float]) -> str:
