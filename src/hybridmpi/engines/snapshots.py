@@ -12,7 +12,7 @@ class Snapshot:
     Attributes:
         time_s: When they were in force, seconds on the training clock.
         version: Their version.
-        samples: Samples pushed by then.
+        samples: Samples in the steps that made the version.
         parameters: A copy, shape [size]; snapshots of one version share it.
     """
 

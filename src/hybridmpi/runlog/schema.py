@@ -138,7 +138,7 @@ EVALUATIONS = Table(
     (
         TIME,
         VERSION,
-        Column("epoch", "f8", "samples pushed so far, divided by the training set's samples"),
+        Column("epoch", "f8", "samples in steps so far, divided by the training set's samples"),
         Column("train_loss", "f8", "mean loss on a fixed subset of the training set"),
         Column("test_loss", "f8", "mean loss on the whole test set"),
         Column("test_accuracy", "f8", "share of the test set classified rightly, 0 to 1"),

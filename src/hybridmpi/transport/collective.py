@@ -75,13 +75,19 @@ class CollectiveWorker(MessageWorker):
         self._join_next()
 
     def wait_release(self) -> int | None:
-        """Wait to be released; return the version of `parameters`, the newest, or None to stop."""
+        """Wait to be released; return the version of `parameters`, the newest, or None to stop.
+
+        Who waits takes part in broadcasts: the server may wait for room before it releases anyone.
+        """
+        self._patience.reset()
+        while not super().is_released():
+            self._take_newer()
+            self._patience.pause()
         required, action, _ = self._next_release().read_release()
         while not self._has_ended and (action == Action.STOP or self._version < required):
             self._wait(self._incoming)
             self._take()
-        while not self._has_ended and self._incoming.Test():
-            self._take()
+        self._take_newer()
         self.parameters = self._newest.vector
         return None if action == Action.STOP else self._version
 
@@ -89,6 +95,15 @@ class CollectiveWorker(MessageWorker):
         """Say, without waiting, whether a release has come, and let messages progress."""
         self._incoming.Test()
         return super().is_released()
+
+    def _take_newer(self) -> None:
+        """Go on to the newest version that has come.
+
+        Not where a worker can be cancelled: it keeps to the version of its release, since that is
+        how the server tells a push that crossed a cancellation from one that came after it.
+        """
+        while not self._has_ended and not self._can_be_cancelled and self._incoming.Test():
+            self._take()
 
     def _take(self) -> None:
         self._newest, self._coming = self._coming, self._newest

@@ -60,6 +60,7 @@ class Server:
         self._non_finite_limit = non_finite_limit
         self._interrupted = interrupted
         self._report = report
+        self._stepped_samples = 0
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
         self.end_s = 0.0
@@ -81,9 +82,10 @@ class Server:
                 self._patience.pause()
             if self._now_s() >= self._next_housekeeping_s and not self._keep_house():
                 break
-        core = self._core
-        self._snapshots.finish(self.end_s, core.version, core.samples, self._end.parameters)
-        return core.is_finished
+        self._snapshots.finish(
+            self.end_s, self._core.version, self._stepped_samples, self._end.parameters
+        )
+        return self._core.is_finished
 
     def status(self, phase: str = "", fraction: float | None = None) -> Status:
         """Return how the run is doing; `fraction` is that of a phase after training."""
@@ -134,20 +136,21 @@ class Server:
             self.end_s = min(now_s, self._limits.time_s)
 
     def _step(self, step: Step, now_s: float) -> None:
-        end, core = self._end, self._core
-        self._snapshots.before_step(now_s, step.version - 1, core.samples, end.parameters)
+        end, samples = self._end, [push.samples for push in step.pushes]
+        self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, end.parameters)
         self._update.step(
             end.parameters,
             end.next_parameters(),
             [end.row(push.row) for push in step.pushes],
             step.weights,
-            [push.samples for push in step.pushes],
+            samples,
             step.learning_rate,
         )
+        self._stepped_samples += sum(samples)
         for push in step.pushes:
             end.free(push.row)
         end.publish(step.version)
-        self._snapshots.after_step(now_s, step.version, core.samples, end.parameters)
+        self._snapshots.after_step(now_s, step.version, self._stepped_samples, end.parameters)
         self._recorder.step(step, now_s)
 
     def _check_finite(self, push: Push) -> None:

@@ -1,0 +1,102 @@
+"""Models of a user's own, some of which misbehave; a job names them as `own_models:function`."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from mpi4py import MPI
+from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
+SLOW_EVALUATION_S = 0.2
+
+
+class Dense(nn.Module):
+    """One hidden layer, and what `disturb` makes of a batch's output.
+
+    `disturb` is given the output and the batch's number, counted from 0 on each rank.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        disturb: Callable[[Tensor, int], Tensor] = lambda output, _: output,
+    ) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(shape[0] * shape[1] * shape[2], 32)
+        self.output = nn.Linear(32, classes)
+        self._disturb = disturb
+        self._calls = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        output: Tensor = self.output(self.hidden(inputs.flatten(1)).relu())
+        if not self.training:
+            return output
+        self._calls += 1  # the first one only tries the model
+        return output if self._calls == 1 else self._disturb(output, self._calls - 2)
+
+
+def small(shape: Shape, classes: int) -> nn.Module:
+    return Dense(shape, classes)
+
+
+def convolutional(shape: Shape, classes: int) -> nn.Module:
+    size = 4 * (shape[1] - 2) * (shape[2] - 2)
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(size, classes)
+    )
+
+
+def drawing_and_remembering(shape: Shape, classes: int) -> nn.Module:
+    """Draw random numbers (dropout), and keep running statistics (batch normalization)."""
+    features = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(features, 32),
+        nn.BatchNorm1d(32),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(32, classes),
+    )
+
+
+class _SlowToEvaluate(Dense):
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training:
+            time.sleep(SLOW_EVALUATION_S)
+        return super().forward(inputs)
+
+
+def slow_to_evaluate(shape: Shape, classes: int) -> nn.Module:
+    return _SlowToEvaluate(shape, classes)
+
+
+def without_parameters(shape: Shape, classes: int) -> nn.Module:
+    del shape, classes
+    return nn.Flatten()
+
+
+def raising_when_built(shape: Shape, classes: int) -> nn.Module:
+    raise ValueError(f"no model for {shape} and {classes} classes")
+
+
+def raising_on_rank_2(shape: Shape, classes: int) -> nn.Module:
+    def disturb(output: Tensor, batch: int) -> Tensor:
+        if MPI.COMM_WORLD.rank == 2 and batch == 3:
+            raise ArithmeticError("this batch cannot be computed")
+        return output
+
+    return Dense(shape, classes, disturb)
+
+
+def sometimes_nan_on_rank_2(shape: Shape, classes: int) -> nn.Module:
+    def disturb(output: Tensor, batch: int) -> Tensor:
+        is_bad = MPI.COMM_WORLD.rank == 2 and batch % 4 == 1
+        return output * torch.nan if is_bad else output
+
+    return Dense(shape, classes, disturb)
+
+
+def always_nan(shape: Shape, classes: int) -> nn.Module:
+    return Dense(shape, classes, lambda output, _: output * torch.inf)
