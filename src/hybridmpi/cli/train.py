@@ -101,7 +101,9 @@ def _end_with(error: Exception) -> NoReturn:
 
     if MPI.COMM_WORLD.rank == 0:
         click.echo(f"Error: {error}", err=True)
-    if isinstance(error, UserError):  # raised on all ranks
-        sys.exit(2)
     sys.stderr.flush()
+    if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
+        code = 2 if MPI.COMM_WORLD.rank == 0 else 0
+        MPI.Finalize()
+        sys.exit(code)
     MPI.COMM_WORLD.Abort(1)
