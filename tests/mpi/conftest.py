@@ -40,6 +40,21 @@ class Ended:
     stderr: str
     seconds: float
 
+    @property
+    def told(self) -> list[str]:
+        """The lines on stderr, but for the mpirun line that `launch` shows, and empty ones."""
+        lines = self.stderr.replace("\0", "").splitlines()
+        return [line for line in lines if line.strip() and "mpirun -n" not in line]
+
+    def count(self, words: str) -> int:
+        """Return how often stderr says something."""
+        return "\n".join(self.told).count(words)
+
+    @property
+    def errors(self) -> list[str]:
+        """The first lines of our error messages."""
+        return [line for line in self.told if line.startswith("Error: ")]
+
 
 class Running:
     """A command that starts ranks."""
@@ -146,7 +161,7 @@ class Ranks:
         return read_run(self.run_file)
 
     def output(self) -> list[str]:
-        """Name all files in the output folder."""
+        """Name all files in the output folder, hidden ones too."""
         return sorted(path.name for path in self.run_file.parent.glob("*"))
 
     def wait_for_gradients(self, count: int = 1) -> None:

@@ -1,11 +1,14 @@
-"""Models of a user's own, some of which misbehave; a job names them as `own_models:function`."""
+"""A user's own models and data, some of which misbehave; jobs name them `own_models:function`."""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from mpi4py import MPI
 from torch import Tensor, nn
+
+from hybridmpi.learning.datasets import DataSet
 
 Shape = tuple[int, int, int]
 SLOW_EVALUATION_S = 0.2
@@ -100,3 +103,10 @@ def sometimes_nan_on_rank_2(shape: Shape, classes: int) -> nn.Module:
 
 def always_nan(shape: Shape, classes: int) -> nn.Module:
     return Dense(shape, classes, lambda output, _: output * torch.inf)
+
+
+def one_sample(root: Path | None) -> DataSet:
+    """Return a data set that two workers cannot share."""
+    del root
+    inputs, labels = torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64)
+    return DataSet("one sample", inputs, labels, inputs, labels, num_classes=2)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +11,8 @@ import click
 
 from hybridmpi.cli.job_options import job_argument, settings_option
 from hybridmpi.config import load_job
+
+_FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
 
 
 @click.command()
@@ -83,14 +86,12 @@ class _Interruption:
 
 def _end_without_stragglers() -> NoReturn:
     """End all ranks while some still compute; the run itself is complete."""
-    from mpi4py import MPI
-
     click.echo(
         "Some workers did not answer in time (run.straggler_limit_s) and still compute; they are "
         "ended now. The run file is complete: what mpirun says of an abort can be ignored.",
         err=True,
     )
-    MPI.COMM_WORLD.Abort(0)
+    _abort(0)
 
 
 def _end_with(error: Exception) -> NoReturn:
@@ -101,9 +102,17 @@ def _end_with(error: Exception) -> NoReturn:
 
     if MPI.COMM_WORLD.rank == 0:
         click.echo(f"Error: {error}", err=True)
-    sys.stderr.flush()
     if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
         code = 2 if MPI.COMM_WORLD.rank == 0 else 0
         MPI.Finalize()
         sys.exit(code)
-    MPI.COMM_WORLD.Abort(1)
+    _abort(1)
+
+
+def _abort(exit_code: int) -> NoReturn:
+    """End all ranks, once what was told has reached the terminal."""
+    from mpi4py import MPI
+
+    sys.stderr.flush()
+    time.sleep(_FORWARDING_S)
+    MPI.COMM_WORLD.Abort(exit_code)

@@ -31,6 +31,11 @@ class Ranks:
         self.num_workers = world.size - 1
         self.num_nodes = len(set(world.allgather(self.node.allgather(world.rank)[0])))
 
+    def free(self) -> None:
+        """Give the communicators back, on all ranks together, so that more runs can follow."""
+        self.node.Free()
+        self.comm.Free()
+
     def patience(self) -> Patience:
         """Return how this rank is to wait."""
         return Patience(shares_cores=self.shares_cores)

@@ -5,6 +5,7 @@ import json
 import math
 import platform
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -87,6 +88,25 @@ def train(
             the job with MPI's Abort, since other ranks may still wait.
     """
     ranks = Ranks(MPI.COMM_WORLD)
+    try:
+        outcome = _train(ranks, job, output, force, interrupted, report, tell)
+    except UserError:
+        ranks.free()
+        raise
+    if outcome is None or outcome.all_answered:
+        ranks.free()
+    return outcome
+
+
+def _train(
+    ranks: Ranks,
+    job: Job,
+    output: Path,
+    force: bool,
+    interrupted: Callable[[], str],
+    report: Report,
+    tell: Callable[[str], None],
+) -> Outcome | None:
     agree(ranks.comm, lambda: _check_world(ranks, job))
     torch.set_num_threads(ranks.threads)
     setup = Setup(ranks, job)
@@ -103,10 +123,11 @@ def train(
     try:
         return _serve(setup, writer, interrupted, report)
     except Exception as error:
-        writer.close("failed", error=str(error))
-        if isinstance(error, RunFailed):
-            raise
-        raise RunFailed(f"the server failed:\n{traceback.format_exc()}") from error
+        failure = error
+        if not isinstance(error, RunFailed):
+            failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
+        writer.close("failed", error=str(failure))
+        raise failure from error
 
 
 def _check_world(ranks: Ranks, job: Job) -> None:
@@ -253,6 +274,8 @@ def _work(setup: Setup) -> None:
         work(end, number, compute, setup.delays if number in setup.delayed else None)
         end.close()
     except Exception:
-        end.fail(f"worker {number} failed:\n{traceback.format_exc()}", _REPORT_LIMIT_S)
+        failure = f"worker {number} failed:\n{traceback.format_exc()}"
+        end.fail(failure, _REPORT_LIMIT_S)
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
+        print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
