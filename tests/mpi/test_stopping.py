@@ -48,3 +48,25 @@ def test_run_file_of_a_killed_mpirun_can_be_read(ranks: Any, number: signal.Sign
     assert run.status != "complete"
     assert len(run.gradients) >= 20
     assert run.steps.version.tolist() == list(range(1, len(run.steps) + 1))
+
+
+def test_run_does_not_wait_for_ever_for_a_worker_that_computes(ranks: Any) -> None:
+    fields = {
+        "method.preset": "async",
+        "run.gradient_limit": 20,
+        "run.straggler_limit_s": 1,
+        "delays.fraction": 0.5,
+        "delays.min_s": 100,
+        "delays.max_s": 100,
+    }
+    settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
+    with ranks.launched(3, *settings) as running:
+        ended = running.wait()
+        assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    assert ended.count("did not answer in time") == 1
+    assert ended.seconds < 60
+    run = ranks.read()
+    assert run.status == "complete"
+    assert run.final_version == 20
+    assert "lost" in set(run.events.kind)

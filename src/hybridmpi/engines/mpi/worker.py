@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from hybridmpi.core.delays import Delays
 from hybridmpi.core.worker import Compute, Worker
 from hybridmpi.learning.gradients import Gradient
-from hybridmpi.transport.messages import MessageWorker
+
+if TYPE_CHECKING:  # importing it starts MPI, which a test of this loop does without
+    from hybridmpi.transport.messages import MessageWorker
 
 _LONGEST_NAP_S = 0.01
 
 Computation = Callable[[Compute, Tensor, Tensor, Callable[[], bool]], Gradient | None]
 
 
-def work(end: MessageWorker, number: int, compute: Computation, delays: Delays | None) -> None:
+def work(end: "MessageWorker", number: int, compute: Computation, delays: Delays | None) -> None:
     """Compute and push gradients until told to stop.
 
     Args:
@@ -48,7 +51,7 @@ def work(end: MessageWorker, number: int, compute: Computation, delays: Delays |
         end.push(push)
 
 
-def _delay(delay_s: float, end: MessageWorker) -> None:
+def _delay(delay_s: float, end: "MessageWorker") -> None:
     """Wait, and let messages progress meanwhile; a release ends the wait."""
     end_s = time.perf_counter() + delay_s
     while (left_s := end_s - time.perf_counter()) > 0 and not end.is_released():

@@ -1,0 +1,31 @@
+import pytest
+
+from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
+from hybridmpi.errors import UserError
+
+
+def test_server_holds_two_rows_per_worker() -> None:
+    plan = server_plan(size=1000, num_workers=3, snapshots=2, data_bytes=500)
+    assert plan.bytes_by_purpose["gradient rows"] == 6 * 4000
+    assert plan.bytes_by_purpose["snapshots"] == 2 * 4000
+    assert plan.total_bytes == sum(plan.bytes_by_purpose.values())
+
+
+def test_worker_holds_its_shard() -> None:
+    plan = worker_plan(size=1000, data_bytes=500)
+    assert plan.total_bytes == 3 * 4000 + 500
+
+
+def test_plan_names_what_it_needs_and_leaves_out_the_rest() -> None:
+    plan = MemoryPlan({"data": 3 << 20, "snapshots": 0})
+    assert str(plan) == "3.0 MiB (data 3.0 MiB)"
+
+
+def test_plan_that_does_not_fit_is_refused() -> None:
+    check_fits(100, 100, "here")
+    with pytest.raises(UserError, match=r"needs 200 MiB on here, but 100 MiB are available"):
+        check_fits(200 << 20, 100 << 20, "here")
+
+
+def test_large_sizes_have_no_decimals() -> None:
+    assert mib(1536 << 20) == "1,536 MiB"
