@@ -11,9 +11,6 @@ Each point is measured three ways in one call, in turns, and the median counts:
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +21,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import click
+
+from under_mpirun import run_again
 
 if TYPE_CHECKING:
     from hybridmpi.engines.mpi.server import Server
@@ -86,28 +85,9 @@ def main(
 
 def launch(workers: int, parameters: tuple[int, ...], seconds: float, broadcast: str) -> list[str]:
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
-    from hybridmpi.launcher import command_line, matching_mpirun
-    from hybridmpi.resources import usable_cores
-
-    command = [sys.executable, "-m", "mpi4py", __file__, "--inside", f"--seconds={seconds}"]
-    command += [f"--parameters={size}" for size in parameters] + [f"--broadcast={broadcast}"]
-    line = command_line(
-        matching_mpirun(),
-        workers + 1,
-        command,
-        cores=usable_cores(),
-        is_root=os.geteuid() == 0,
-        environment=os.environ,
-    )
-    done = subprocess.run(
-        line.arguments,
-        env=os.environ | dict(line.environment),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=1800,
-    )
-    return [text for text in done.stdout.splitlines() if text.startswith("{")]
+    sizes = [f"--parameters={size}" for size in parameters]
+    options = ("--inside", f"--seconds={seconds}", f"--broadcast={broadcast}")
+    return run_again(workers + 1, *options, *sizes)
 
 
 def measure_inside(parameters: tuple[int, ...], seconds: float, broadcast: str) -> None:
@@ -134,6 +114,9 @@ def measure(
     count = ranks.comm.bcast(max(1, int(bound * seconds / 4 / ranks.num_workers))) * (
         ranks.num_workers
     )
+    warm_up = ranks.num_workers * 4
+    run_handwritten(ranks, size, threshold, warm_up)
+    run_hybridmpi(ranks, size, threshold, warm_up, broadcast, logged=True)
     handwritten, ours, bare = [], [], []
     for _ in range(REPEATS):
         handwritten.append(run_handwritten(ranks, size, threshold, count))
@@ -225,10 +208,10 @@ def run_hybridmpi(
 
     is_collective = broadcast == "collective"
     if not ranks.is_server:
-        worker = worker_end(ranks, size, is_collective=is_collective, can_be_cancelled=False)
-        done = Gradient(loss=1.0, samples=1)
-        worker.gradient.fill_(1.0)
         barrier(ranks.comm)
+        worker = worker_end(ranks, size, is_collective=is_collective, can_be_cancelled=False)
+        worker.gradient.fill_(1.0)
+        done = Gradient(loss=1.0, samples=1)
         work(worker, ranks.comm.rank, lambda *_: done, None)
         worker.close()
         barrier(ranks.comm)

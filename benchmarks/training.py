@@ -8,8 +8,6 @@ an optimizer step of its own, on the same cores, in the same processes, in turns
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +16,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import click
+
+from under_mpirun import run_again
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
@@ -52,38 +52,13 @@ def main(
     if inside:
         measure_inside(resolved, seconds, repeats)
         return
-    result = launch(ranks)
+    result = json.loads(run_again(ranks, *sys.argv[1:], "--inside")[-1])
     if as_json:
         print(json.dumps(result))
         return
     for kind in ("hybridmpi", "loops"):
         print(f"{kind:>10}: " + ", ".join(f"{rate:,.1f}" for rate in result[kind]) + " gradients/s")
     print(f"{'ratio':>10}: {result['ratio']:.3f} (medians)")
-
-
-def launch(ranks: int) -> dict[str, list[float]]:
-    """Run this script again on all ranks, and return what it measured."""
-    from hybridmpi.launcher import command_line, matching_mpirun
-    from hybridmpi.resources import usable_cores
-
-    line = command_line(
-        matching_mpirun(),
-        ranks,
-        [sys.executable, "-m", "mpi4py", *sys.argv, "--inside"],
-        cores=usable_cores(),
-        is_root=os.geteuid() == 0,
-        environment=os.environ,
-    )
-    done = subprocess.run(
-        line.arguments,
-        env=os.environ | dict(line.environment),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=1800,
-    )
-    result: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def measure_inside(job: "Job", seconds: float, repeats: int) -> None:

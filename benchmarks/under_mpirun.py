@@ -1,0 +1,31 @@
+"""Runs a benchmark's script again under mpirun, on all ranks."""
+
+import os
+import subprocess
+import sys
+
+LIMIT_S = 1800
+
+
+def run_again(ranks: int, *options: str) -> list[str]:
+    """Run the calling script with these options on `ranks` ranks; return rank 0's JSON lines."""
+    from hybridmpi.launcher import command_line, matching_mpirun
+    from hybridmpi.resources import usable_cores
+
+    line = command_line(
+        matching_mpirun(),
+        ranks,
+        [sys.executable, "-m", "mpi4py", sys.argv[0], *options],
+        cores=usable_cores(),
+        is_root=os.geteuid() == 0,
+        environment=os.environ,
+    )
+    done = subprocess.run(
+        line.arguments,
+        env=os.environ | dict(line.environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=LIMIT_S,
+    )
+    return [text for text in done.stdout.splitlines() if text.startswith("{")]
