@@ -26,7 +26,7 @@ JOB = """
 run = { gradient_limit = 8, output = "runs/run.h5" }
 method = { preset = "sync" }
 data = { dataset = "digits", batch_size = 16 }
-model = { name = "own_models:small" }
+model = { name = "models_for_ranks:small" }
 """
 MARK = "HYBRIDMPI_TEST_RANKS"  # in the environment of all that one command starts
 

@@ -38,7 +38,7 @@ def job(method: dict[str, Any], form: str) -> dict[str, Any]:
         "run": {"gradient_limit": LIMIT},
         "method": {**method, "broadcast": form},
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "own_models:small"},
+        "model": {"name": "models_for_ranks:small"},
         "delays": {"fraction": 0.5, "max_s": 0.02},
     }
 

@@ -36,11 +36,11 @@ BAD: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("model.name is 'no_such_module:build'", "no_such_module can't be found"),
     ),
     "own model without parameters": (
-        ("--set", "model.name=own_models:without_parameters"),
-        ("model.name is 'own_models:without_parameters'", "no parameters"),
+        ("--set", "model.name=models_for_ranks:without_parameters"),
+        ("model.name is 'models_for_ranks:without_parameters'", "no parameters"),
     ),
     "own model that raises": (
-        ("--set", "model.name=own_models:raising_when_built"),
+        ("--set", "model.name=models_for_ranks:raising_when_built"),
         ("raised ValueError: no model for (1, 8, 8) and 10 classes",),
     ),
     "output that cannot be written": (
@@ -68,7 +68,7 @@ def test_bad_input_is_told_once_and_leaves_nothing(ranks: Any, name: str) -> Non
 
 
 def test_more_workers_than_samples(ranks: Any) -> None:
-    ended = ranks.launch(3, "--set", "data.dataset=own_models:one_sample")
+    ended = ranks.launch(3, "--set", "data.dataset=models_for_ranks:one_sample")
     check_told_once(ended, "2 workers can't share 1 training sample", "start fewer workers")
     assert ranks.output() == []
 

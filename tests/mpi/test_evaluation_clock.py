@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from own_models import SLOW_EVALUATION_S
+from models_for_ranks import SLOW_EVALUATION_S
 
 TIME_S = 1.0
 EVERY_S = 0.25
@@ -17,7 +17,7 @@ def job(**sections: dict[str, Any]) -> dict[str, Any]:
     return {
         "method": {"preset": "async"},
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "own_models:slow_to_evaluate"},
+        "model": {"name": "models_for_ranks:slow_to_evaluate"},
         **sections,
     }
 

@@ -38,7 +38,7 @@ def check_failed(ended: Any, ranks: Any, *words: str) -> None:
 
 @pytest.mark.parametrize("form", ["waiting", "collective"])
 def test_worker_that_raises_ends_the_run(ranks: Any, form: str) -> None:
-    settings = ("--set", "model.name=own_models:raising_on_rank_2", *LONG)
+    settings = ("--set", "model.name=models_for_ranks:raising_on_rank_2", *LONG)
     with ranks.launched(3, *settings, "--set", f"method.broadcast={form}") as running:
         ended = running.wait()
         assert not running.left_alive()
@@ -54,7 +54,7 @@ def test_server_that_raises_ends_the_run(ranks: Any) -> None:
 
 
 def test_gradients_with_nan_are_discarded_and_their_worker_named(ranks: Any) -> None:
-    settings = ("--set", "model.name=own_models:sometimes_nan_on_rank_2")
+    settings = ("--set", "model.name=models_for_ranks:sometimes_nan_on_rank_2")
     ended = ranks.launch(3, *settings, "--set", "run.gradient_limit=40")
     assert ended.exit_code == 0, ended
     run = ranks.read()
@@ -69,7 +69,12 @@ def test_gradients_with_nan_are_discarded_and_their_worker_named(ranks: Any) -> 
 
 
 def test_too_many_gradients_with_nan_in_a_row_fail_the_run(ranks: Any) -> None:
-    settings = ("--set", "model.name=own_models:always_nan", "--set", "run.non_finite_limit=5")
+    settings = (
+        "--set",
+        "model.name=models_for_ranks:always_nan",
+        "--set",
+        "run.non_finite_limit=5",
+    )
     ended = ranks.launch(3, *settings, *LONG)
     check_failed(ended, ranks, "5 gradients in a row held NaN or infinity", "from worker")
     run = ranks.read()

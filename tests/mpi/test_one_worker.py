@@ -37,7 +37,7 @@ def job(preset: str, form: str) -> dict[str, Any]:
         "run": {"gradient_limit": GRADIENTS},
         "method": {"preset": preset, "broadcast": form, **OPEN_FIELDS[preset]},
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "own_models:convolutional"},
+        "model": {"name": "models_for_ranks:convolutional"},
         "optimizer": OPTIMIZERS.get(preset, SGD),
     }
 

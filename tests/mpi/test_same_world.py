@@ -34,7 +34,7 @@ def job(method: str, seed: int = 3) -> dict[str, Any]:
         "run": {"gradient_limit": 120, "seed": seed},  # an epoch is 91 batches
         "method": METHODS[method],
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "own_models:drawing_and_remembering"},
+        "model": {"name": "models_for_ranks:drawing_and_remembering"},
         "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "clip_norm": 1.0},
         "delays": {"fraction": 0.5, "max_s": 0.005},
     }

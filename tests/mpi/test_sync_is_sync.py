@@ -24,7 +24,7 @@ def job(workers: int, form: str = "waiting", aggregation: str = "mean") -> dict[
         "run": {"gradient_limit": workers * STEPS, "seed": 5},
         "method": {"preset": "sync", "broadcast": form, "aggregation": aggregation},
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "own_models:small"},
+        "model": {"name": "models_for_ranks:small"},
         "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9},
     }
 
