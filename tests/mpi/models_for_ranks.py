@@ -1,4 +1,4 @@
-"""A user's own models and data, some of which misbehave; jobs name them `models_for_ranks:function`."""
+"""A user's own models and data, some misbehaving; named `models_for_ranks:function`."""
 
 import time
 from collections.abc import Callable

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
 from models_for_ranks import SLOW_EVALUATION_S
+from numpy.testing import assert_allclose, assert_array_equal
 
 TIME_S = 1.0
 EVERY_S = 0.25
