@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -54,6 +55,9 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
             )
     except (UserError, RunFailed) as error:
         _end_with(error)
+    except Exception:  # left alone under a bare mpirun, it would leave the other ranks waiting
+        click.echo(traceback.format_exc(), err=True)
+        _abort(1)
     interruption.ignore()
     if outcome is not None:
         watcher.conclude(outcome)
