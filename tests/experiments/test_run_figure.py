@@ -49,6 +49,7 @@ def test_run_with_evaluations_alone_is_drawn(
     writer.evaluation(0.0, 0, 0.0, 2.3, 2.3, 0.1)
     writer.close("failed")
     save_run_figure(read_run(writer.path), tmp_path / "one.png")
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_large_staleness_does_not_flatten_the_rest(new_run: Callable[..., RunWriter]) -> None:
