@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybridmpi.runlog.schema import GRADIENTS, STEPS
 from hybridmpi.runlog.writer import RunWriter
 
 LAYOUT = {
@@ -45,16 +46,16 @@ def new_run(tmp_path: Path) -> Callable[..., RunWriter]:
 def small_run(new_run: Callable[..., RunWriter]) -> Path:
     """Return the file of a complete run: 5 pushes, of which 3 in 2 steps, and 3 evaluations."""
     writer = new_run()
-    first = writer.gradient(1.0, 1, 0, 0, 0, True, 0.0, 2.5, 32, 0.9, 0.0)
-    writer.resolve(first, 1, 1.0)
-    writer.step(1.0, 1, 1, 1, 0.01, 0.0, 0, 2.5)
-    second = writer.gradient(8.0, 2, 0, 0, 1, True, 0.0, 2.0, 32, 7.0, 0.0)
-    writer.gradient(9.0, 2, 1, 0, 1, False, 0.0, float("nan"), 32, 1.0, 0.5)
-    third = writer.gradient(12.0, 1, 1, 1, 0, True, 0.0, 1.0, 32, 8.0, 3.0)
-    for row in (second, third):
-        writer.resolve(row, 2, 0.5)
-    writer.step(12.0, 2, 2, 2, 0.01, 0.5, 1, 1.5)
-    writer.gradient(29.0, 1, 2, 2, 0, True, 0.0, 0.5, 32, 14.0, 3.0)
+    rows = [
+        (1.0, 1, 0, 0, 0, True, 1.0, 1, 2.5, 32, 0.9, 0.0),
+        (8.0, 2, 0, 0, 1, True, 0.5, 2, 2.0, 32, 7.0, 0.0),
+        (9.0, 2, 1, 0, 1, False, 0.0, -1, float("nan"), 32, 1.0, 0.5),
+        (12.0, 1, 1, 1, 0, True, 0.5, 2, 1.0, 32, 8.0, 3.0),
+        (29.0, 1, 2, 2, 0, True, 0.0, -1, 0.5, 32, 14.0, 3.0),
+    ]
+    writer.append(GRADIENTS, GRADIENTS.to_array(rows))
+    steps = [(1.0, 1, 1, 1, 0.01, 0.0, 0, 2.5), (12.0, 2, 2, 2, 0.01, 0.5, 1, 1.5)]
+    writer.append(STEPS, STEPS.to_array(steps))
     writer.event(9.0, "non-finite", 2, "loss NaN")
     for time_s, version, accuracy in ((0.0, 0, 0.1), (10.0, 1, 0.5), (30.0, 2, 0.6)):
         writer.evaluation(time_s, version, version * 0.1, 2.0 - accuracy, 2.5 - accuracy, accuracy)

@@ -1,9 +1,13 @@
 from collections.abc import Callable
 
 import pytest
+from pandas.testing import assert_frame_equal
 
 from hybridmpi import read_run
 from hybridmpi.core.messages import Discard, DiscardReason, Push, Release, Step
+from hybridmpi.core.schedule import constant, linear, over
+from hybridmpi.core.server import Limits, Method, ParameterServer
+from hybridmpi.core.staleness import discard_from
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.runlog.run import Run
 from hybridmpi.runlog.writer import RunWriter
@@ -18,8 +22,8 @@ def push(worker: int, batch: int, row: int = 0, *, is_finite: bool = True) -> Pu
     return Push(worker, batch, 0, row, float(batch), 32, 0.1, 0.2, is_finite)
 
 
-def finished(writer: RunWriter) -> Run:
-    writer.close("complete")
+def finished(recorder: Recorder, writer: RunWriter) -> Run:
+    recorder.close("complete")
     return read_run(writer.path)
 
 
@@ -35,7 +39,7 @@ def test_step_resolves_the_rows_of_its_pushes(writer: RunWriter) -> None:
     recorder.push(second, 1.0, 2, [step, Release((1, 2), 1)])
     recorder.step(step, 1.0)
     recorder.push(buffered, 1.5, 0, [])
-    run = finished(writer)
+    run = finished(recorder, writer)
     assert run.gradients.step.tolist() == [1, 1, -1]
     assert run.gradients.weight.tolist() == [0.25, 0.75, 0]
     assert run.steps.loc[0, ["mean_staleness", "max_staleness", "train_loss"]].tolist() == [1, 2, 1]
@@ -44,16 +48,18 @@ def test_step_resolves_the_rows_of_its_pushes(writer: RunWriter) -> None:
 def test_late_push_is_an_event_and_no_row(writer: RunWriter) -> None:
     recorder = Recorder(writer)
     discard(recorder, push(2, 0), "late")
-    run = finished(writer)
+    run = finished(recorder, writer)
     assert run.gradients.empty
-    assert run.events[["kind", "worker", "detail"]].to_numpy().tolist() == [["late", 2, "batch 0"]]
+    assert run.events[["kind", "worker", "detail"]].to_numpy().tolist() == [
+        ["late", 2, "batch 0 at version 0, loss 0"]
+    ]
     assert recorder.discarded == 0
 
 
 def test_stale_push_is_a_row_alone(writer: RunWriter) -> None:
     recorder = Recorder(writer)
     discard(recorder, push(1, 0), "stale")
-    run = finished(writer)
+    run = finished(recorder, writer)
     assert run.gradients.accepted.tolist() == [False]
     assert run.events.empty
     assert recorder.discarded == 1
@@ -64,7 +70,7 @@ def test_batches_that_are_passed_over_were_cancelled(writer: RunWriter) -> None:
     recorder.push(push(1, 1), 1.0, 0, [])
     recorder.push(push(2, 0, row=1), 1.0, 0, [])
     recorder.push(push(1, 4, row=2), 2.0, 0, [])
-    events = finished(writer).events
+    events = finished(recorder, writer).events
     assert set(events.kind) == {"cancelled"}
     assert events.worker.tolist() == [1, 1, 1]
     assert events.detail.tolist() == ["batch 0", "batch 2", "batch 3"]
@@ -78,4 +84,46 @@ def test_only_gradients_in_a_row_are_counted_as_such(writer: RunWriter) -> None:
         recorder.push(pushed, 1.0, 0, instructions)
     assert recorder.non_finite_in_a_row == 1
     assert recorder.discarded == 3
-    assert finished(writer).events.kind.tolist() == ["non-finite"] * 3
+    assert finished(recorder, writer).events.kind.tolist() == ["non-finite"] * 3
+
+
+def test_rows_do_not_depend_on_when_they_are_flushed(new_run: Callable[..., RunWriter]) -> None:
+    """Drive one protocol, and flush after every push, now and then, or never."""
+    runs = []
+    for every in (1, 3, 7, 1000):
+        writer = new_run(force=True)
+        recorder = Recorder(writer)
+        method = Method(
+            over("gradients", linear(1, 0.2)), over("steps", constant(0.1)), stale=discard_from(2)
+        )
+        server = ParameterServer(method, Limits(gradients=40), range(1, 6))
+        computing = {w: 0 for release in server.start() for w in release.workers}
+        for n in range(60):
+            worker = sorted(computing)[n * n % len(computing)]
+            pushed = push(worker, n, row=n)._replace(version=computing.pop(worker))
+            staleness = server.version - pushed.version
+            instructions = server.receive(pushed, n / 10)
+            recorder.push(pushed, n / 10, staleness, instructions)
+            for instruction in instructions:
+                if isinstance(instruction, Step):
+                    recorder.step(instruction, n / 10)
+                if isinstance(instruction, Release):
+                    computing |= dict.fromkeys(instruction.workers, server.version)
+            if n % every == 0:
+                recorder.flush()
+            if server.is_finished:
+                break
+        runs.append(finished(recorder, writer))
+    first = runs[0]
+    count = first.accounting()
+    assert (count.pushed, count.discarded > 3, count.stepped > 20) == (40, True, True)
+    assert first.steps.gradients.max() > 2
+    for run in runs[1:]:
+        assert_frame_equal(run.gradients, first.gradients)
+        assert_frame_equal(run.steps, first.steps)
+    stepped = first.gradients[first.gradients.step >= 0].groupby("step")
+    assert stepped.weight.sum().to_numpy() == pytest.approx(1.0)
+    assert stepped.size().tolist() == first.steps.gradients.tolist()
+    assert stepped.staleness.max().tolist() == first.steps.max_staleness.tolist()
+    assert stepped.staleness.mean().tolist() == first.steps.mean_staleness.tolist()
+    assert stepped.loss.mean().to_numpy() == pytest.approx(first.steps.train_loss.to_numpy())

@@ -7,6 +7,7 @@ import pytest
 from hybridmpi import read_run
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.run_figure import draw_run, save_run_figure
+from hybridmpi.runlog.schema import STEPS
 from hybridmpi.runlog.writer import RunWriter
 
 
@@ -54,8 +55,8 @@ def test_run_with_evaluations_alone_is_drawn(
 
 def test_large_staleness_does_not_flatten_the_rest(new_run: Callable[..., RunWriter]) -> None:
     writer = new_run()
-    for version in range(1, 2001):
-        writer.step(version / 20, version, 1, 1, 0.01, 1.0, 400 if version == 3 else 2, 2.0)
+    rows = [(v / 20, v, 1, 1, 0.01, 1.0, 400 if v == 3 else 2, 2.0) for v in range(1, 2001)]
+    writer.append(STEPS, STEPS.to_array(rows))
     writer.close("complete")
     *_, threshold, staleness = draw_run(read_run(writer.path)).axes
     assert staleness.get_yscale() == "symlog"

@@ -15,13 +15,16 @@ from hybridmpi.runlog.writer import RunWriter
 # Writes 3 pushes for readers to see, a fourth that it keeps to itself, and waits.
 WRITER = """
 import sys
+from hybridmpi.runlog.schema import GRADIENTS
 from hybridmpi.runlog.writer import RunWriter
 writer = RunWriter.create(sys.argv[1], config={}, attributes={}, layout_json="{}", size=4,
                           workers=[(1, "host", "cpu", 10, False)])
-for batch in range(3):
-    writer.gradient(batch / 2, 1, batch, 0, 0, True, 0.0, 2.3, 32, 0.1, 0.2)
+rows = GRADIENTS.to_array(
+    (batch / 2, 1, batch, 0, 0, True, 0.0, -1, 2.3, 32, 0.1, 0.2) for batch in range(4)
+)
+writer.append(GRADIENTS, rows[:3])
 writer.flush()
-writer.gradient(9.0, 1, 3, 0, 0, True, 0.0, 2.3, 32, 0.1, 0.2)
+writer.append(GRADIENTS, rows[3:])
 print("flushed", flush=True)
 sys.stdin.read()
 writer.close("complete")

@@ -9,13 +9,19 @@ import pytest
 
 from hybridmpi import read_run
 from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.runlog.schema import GRADIENTS
 from hybridmpi.runlog.writer import RunWriter
 
 NewRun = Callable[..., RunWriter]
 
 
 def push(writer: RunWriter, worker: int = 1) -> int:
-    return writer.gradient(0.5, worker, 0, 0, 0, True, 0.0, 2.3, 32, 0.4, 0.1)
+    row = (0.5, worker, 0, 0, 0, True, 0.0, -1, 2.3, 32, 0.4, 0.1)
+    return writer.append(GRADIENTS, GRADIENTS.to_array([row]))
+
+
+def resolve(writer: RunWriter, row: int, step: int, weight: float) -> None:
+    writer.amend(GRADIENTS, np.array([row]), step=np.array([step]), weight=np.array([weight]))
 
 
 @pytest.fixture
@@ -88,10 +94,10 @@ def test_path_that_is_a_folder_is_refused(new_run: NewRun, tmp_path: Path) -> No
 def test_push_is_in_no_step_until_it_is_resolved(new_run: NewRun) -> None:
     writer = new_run()
     early, never, late = (push(writer, worker) for worker in (1, 2, 1))
-    writer.resolve(early, 1, 1.0)
+    resolve(writer, early, 1, 1.0)
     writer.flush()
     assert read_run(writer.path).gradients.step.tolist() == [1, -1, -1]
-    writer.resolve(late, 7, 0.25)
+    resolve(writer, late, 7, 0.25)
     push(writer)
     writer.flush()
     gradients = read_run(writer.path).gradients

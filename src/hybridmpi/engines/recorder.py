@@ -1,95 +1,148 @@
 """What the core decides, as rows of the run file."""
 
 from collections.abc import Sequence
+from itertools import chain
 
-from hybridmpi.core.messages import Discard, Instruction, Push, Step
+import numpy as np
+from numpy.typing import NDArray
+
+from hybridmpi.core.messages import Discard, DiscardReason, Instruction, Push, Step
+from hybridmpi.runlog.schema import GRADIENTS, STEPS
 from hybridmpi.runlog.writer import RunWriter
 
 _FLUSH_EVERY_S = 1.0
 
 
 class Recorder:
-    """Writes pushes, steps and events of one run.
+    """Records pushes, steps and events of one run, and writes them on `flush`.
+
+    The server's loop pays for the recording, so that it only keeps what it is given (a third of a
+    microsecond per push); rows are made on `flush`, all at once.
 
     Attributes:
         non_finite_in_a_row: Number of the last pushes that held NaN or infinity.
         discarded: Number of pushes thrown away, late ones excepted.
-        recent_loss: Mean mini-batch loss of the last step.
-        recent_staleness: Mean staleness of the last step.
     """
 
     def __init__(self, writer: RunWriter) -> None:
         self.non_finite_in_a_row = 0
         self.discarded = 0
-        self.recent_loss = float("nan")
-        self.recent_staleness = 0.0
         self._writer = writer
-        self._rows: dict[int, int] = {}  # of the gradient buffer: of the run file
+        self._pushes: list[Push] = []  # since the last flush, with the next two
+        self._times_s: list[float] = []
+        self._staleness: list[int] = []
+        self._discards: dict[int, DiscardReason] = {}  # by position in these lists
+        self._steps: list[Step] = []
+        self._step_times_s: list[float] = []
+        self._last_step: Step | None = None
+        self._buffered = np.empty(0, np.int64)  # rows of the run file, in no step at the last flush
         self._next_batch: dict[int, int] = {}
         self._next_flush_s = 0.0
+
+    @property
+    def recent_loss(self) -> float:
+        """Mean mini-batch loss of the last step."""
+        pushes = self._last_step.pushes if self._last_step else ()
+        return sum(push.loss for push in pushes) / len(pushes) if pushes else float("nan")
+
+    @property
+    def recent_staleness(self) -> float:
+        """Mean staleness of the last step."""
+        staleness = self._last_step.staleness if self._last_step else ()
+        return sum(staleness) / len(staleness) if staleness else 0.0
 
     def push(
         self, push: Push, now_s: float, staleness: int, instructions: Sequence[Instruction]
     ) -> None:
         """Record a push and what the core made of it."""
-        first = instructions[0] if instructions else None
-        reason = first.reason if isinstance(first, Discard) else None
-        self._note_cancelled(push, now_s)
-        if reason == "late":
-            self._writer.event(now_s, "late", push.worker, f"batch {push.batch}")
-            return
         self.non_finite_in_a_row = 0 if push.is_finite else self.non_finite_in_a_row + 1
-        row = self._writer.gradient(
-            now_s,
-            push.worker,
-            push.batch,
-            push.version,
-            staleness,
-            reason is None,
-            0.0,
-            push.loss,
-            push.samples,
-            push.compute_s,
-            push.wait_s,
-        )
-        if reason is None:
-            self._rows[push.row] = row
-            return
-        self.discarded += 1
-        if reason != "stale":
-            detail = f"batch {push.batch} at version {push.version}, loss {push.loss:g}"
-            self._writer.event(now_s, reason, push.worker, detail)
+        if instructions and isinstance(instructions[0], Discard):
+            reason = instructions[0].reason
+            self._discards[len(self._pushes)] = reason
+            self.discarded += reason != "late"
+        self._pushes.append(push)
+        self._times_s.append(now_s)
+        self._staleness.append(staleness)
 
     def step(self, step: Step, now_s: float) -> None:
         """Record a step and the weights of its gradients."""
-        count = len(step.pushes)
-        for push, weight in zip(step.pushes, step.weights, strict=True):
-            self._writer.resolve(self._rows.pop(push.row), step.version, weight)
-        self.recent_loss = sum(push.loss for push in step.pushes) / count
-        self.recent_staleness = sum(step.staleness) / count
-        self._writer.step(
-            now_s,
-            step.version,
-            step.threshold,
-            count,
-            step.learning_rate,
-            self.recent_staleness,
-            max(step.staleness),
-            self.recent_loss,
-        )
-
-    def flush(self, now_s: float) -> None:
-        """Let readers see what has been recorded, at most once a second."""
-        if now_s >= self._next_flush_s:
-            self._next_flush_s = now_s + _FLUSH_EVERY_S
-            self._writer.flush()
+        self._last_step = step
+        self._steps.append(step)
+        self._step_times_s.append(now_s)
 
     def event(self, now_s: float, kind: str, worker: int = 0, detail: str = "") -> None:
         """Record an event; worker 0 is the server."""
         self._writer.event(now_s, kind, worker, detail)
 
-    def _note_cancelled(self, push: Push, now_s: float) -> None:
-        """Record the batches that the worker has abandoned since its last push."""
-        for batch in range(self._next_batch.get(push.worker, 0), push.batch):
-            self._writer.event(now_s, "cancelled", push.worker, f"batch {batch}")
-        self._next_batch[push.worker] = push.batch + 1
+    def flush_if_due(self, now_s: float) -> None:
+        """Let readers see what has been recorded, at most once a second."""
+        if now_s >= self._next_flush_s:
+            self._next_flush_s = now_s + _FLUSH_EVERY_S
+            self.flush()
+
+    def flush(self) -> None:
+        """Let readers see what has been recorded."""
+        self._write_pushes()
+        self._write_steps()
+        self._writer.flush()
+
+    def close(self, status: str, **attributes: str | int | float) -> None:
+        """Write what is left, and close the run file; see `RunWriter.close`."""
+        try:
+            self.flush()
+        finally:
+            self._writer.close(status, **attributes)
+
+    def _write_pushes(self) -> None:
+        """Write the pushes as rows in no step, and the events that belong to them."""
+        self._write_events()
+        pushes, count = self._pushes, len(self._pushes)
+        fields = np.fromiter(chain.from_iterable(pushes), np.float64, count * len(Push._fields))
+        rows = np.zeros(count, GRADIENTS.dtype)
+        for name, column in zip(Push._fields, fields.reshape(-1, len(Push._fields)).T, strict=True):
+            if name in GRADIENTS.names:
+                rows[name] = column
+        rows["time_s"], rows["staleness"], rows["step"] = self._times_s, self._staleness, -1
+        rows["accepted"] = True
+        rows["accepted"][list(self._discards)] = False
+        late = [number for number, reason in self._discards.items() if reason == "late"]
+        rows = np.delete(rows, late)
+        first = self._writer.append(GRADIENTS, rows)
+        self._buffered = np.concatenate([self._buffered, first + np.flatnonzero(rows["accepted"])])
+        self._pushes, self._times_s, self._staleness, self._discards = [], [], [], {}
+
+    def _write_steps(self) -> None:
+        """Write the steps; the gradient buffer is emptied by each, in the order of arrival."""
+        steps, self._steps = self._steps, []
+        times_s, self._step_times_s = self._step_times_s, []
+        if not steps:
+            return
+        rows = np.zeros(len(steps), STEPS.dtype)
+        rows["time_s"] = times_s
+        for name in ("version", "threshold", "learning_rate"):
+            rows[name] = [getattr(step, name) for step in steps]
+        rows["gradients"] = counts = np.array([len(step.pushes) for step in steps])
+        total, firsts = int(counts.sum()), np.cumsum(counts) - counts
+        losses = (push.loss for step in steps for push in step.pushes)
+        rows["train_loss"] = np.add.reduceat(np.fromiter(losses, float, total), firsts) / counts
+        staleness = np.fromiter(chain.from_iterable(step.staleness for step in steps), int, total)
+        rows["mean_staleness"] = np.add.reduceat(staleness, firsts) / counts
+        rows["max_staleness"] = np.maximum.reduceat(staleness, firsts)
+        self._writer.append(STEPS, rows)
+        stepped, self._buffered = np.split(self._buffered, [total])
+        weights = np.fromiter(chain.from_iterable(step.weights for step in steps), float, total)
+        self._writer.amend(
+            GRADIENTS, stepped, step=np.repeat(rows["version"], counts), weight=weights
+        )
+
+    def _write_events(self) -> None:
+        """Write what happened to batches that are in no step; of a stale push its row tells."""
+        for number, push in enumerate(self._pushes):
+            for batch in range(self._next_batch.get(push.worker, 0), push.batch):
+                self.event(self._times_s[number], "cancelled", push.worker, f"batch {batch}")
+            self._next_batch[push.worker] = push.batch + 1
+        for number, reason in self._discards.items():
+            push = self._pushes[number]
+            detail = f"batch {push.batch} at version {push.version}, loss {push.loss:g}"
+            if reason != "stale":
+                self.event(self._times_s[number], reason, push.worker, detail)

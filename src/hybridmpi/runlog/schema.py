@@ -6,7 +6,6 @@ The meanings are stored in the file beside the columns, so that a run file expla
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -33,13 +32,6 @@ class Column:
         return whole[:num_bytes].decode(errors="ignore").encode()
 
 
-def _code(column: Column) -> str:
-    """Return the column's format in the standard library's struct."""
-    dtype = np.dtype(column.dtype)
-    codes = {"i8": "q", "i4": "i", "f8": "d", "b1": "?"}
-    return f"{dtype.itemsize}s" if dtype.kind == "S" else codes[dtype.str[1:]]
-
-
 @dataclass(frozen=True)
 class Table:
     """One table: a dataset of compound rows."""
@@ -58,20 +50,10 @@ class Table:
         """How many rows HDF5 stores together."""
         return CHUNK_BYTES // self.dtype.itemsize
 
-    @cached_property
-    def row(self) -> Struct:
-        """Packs a row, values in column order and text as bytes."""
-        return Struct("<" + "".join(_code(column) for column in self.columns))
-
-    def span(self, *names: str) -> "Span":
-        """Return neighbouring columns, in their order, to be changed together."""
-        offsets: Any = self.dtype.fields
-        codes = (_code(column) for column in self.columns if column.name in names)
-        return Span(names, Struct("<" + "".join(codes)), offsets[names[0]][1])
-
-    def encode(self, name: str, text: str) -> bytes:
-        """Return `text` as column `name` holds it, cut where it is too long."""
-        return next(column for column in self.columns if column.name == name).encode(text)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
 
     def to_array(self, rows: Iterable[Sequence[object]]) -> NDArray[np.void]:
         """Convert rows, values in column order and text as str, to an array of `dtype`."""
@@ -83,15 +65,6 @@ class Table:
                 record[i] = column.encode(str(record[i]))
             records.append(tuple(record))
         return np.array(records, dtype=self.dtype)
-
-
-@dataclass(frozen=True)
-class Span:
-    """Neighbouring columns of a table, and where they lie in a row."""
-
-    columns: tuple[str, ...]
-    part: Struct
-    offset: int  # in bytes
 
 
 TIME = Column("time_s", "f8", "seconds since the training clock started")

@@ -20,13 +20,11 @@ from hybridmpi.runlog.table_buffer import TableBuffer
 METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
-_RESOLUTION = schema.GRADIENTS.span("weight", "step")
-
 
 class RunWriter:
     """Writes one run file, which others can read at the same time (HDF5's SWMR mode).
 
-    Recording a row only appends to a list; `flush` writes. Whatever ends the process, the file
+    Rows are kept in memory; `flush` writes. Whatever ends the process, the file
     holds everything up to the last flush.
     """
 
@@ -38,12 +36,11 @@ class RunWriter:
         with self._named_errors():
             self._file = _open(path)
             self._tables = {
-                table.name: TableBuffer(table, self._file[table.name])
+                table.name: TableBuffer(self._file[table.name])
                 for table in (*schema.LOGS, schema.SNAPSHOTS)
                 if table.name in self._file
             }
             self._file.swmr_mode = True
-        self._gradients = self._tables[schema.GRADIENTS.name]
 
     @classmethod
     def create(
@@ -91,66 +88,13 @@ class RunWriter:
                     _create_snapshots(file, size)
         return cls(path)
 
-    def gradient(
-        self,
-        time_s: float,
-        worker: int,
-        batch: int,
-        version: int,
-        staleness: int,
-        accepted: bool,
-        weight: float,
-        loss: float,
-        samples: int,
-        compute_s: float,
-        wait_s: float,
-    ) -> int:
-        """Record a push, in no step yet.
+    def append(self, table: Table, rows: NDArray[np.void]) -> int:
+        """Record rows of a table, an array of its dtype; return the number of the first."""
+        return self._tables[table.name].append(rows)
 
-        Returns:
-            The number of its row, for `resolve`.
-        """
-        return self._gradients.append(
-            time_s,
-            worker,
-            batch,
-            version,
-            staleness,
-            accepted,
-            weight,
-            -1,
-            loss,
-            samples,
-            compute_s,
-            wait_s,
-        )
-
-    def resolve(self, row: int, step: int, weight: float) -> None:
-        """Record that the push in `row` is part of step `step`, with this weight."""
-        self._gradients.amend(row, _RESOLUTION, weight, step)
-
-    def step(
-        self,
-        time_s: float,
-        version: int,
-        threshold: int,
-        gradients: int,
-        learning_rate: float,
-        mean_staleness: float,
-        max_staleness: int,
-        train_loss: float,
-    ) -> None:
-        """Record an optimizer step, which made `version`."""
-        self._tables["steps"].append(
-            time_s,
-            version,
-            threshold,
-            gradients,
-            learning_rate,
-            mean_staleness,
-            max_staleness,
-            train_loss,
-        )
+    def amend(self, table: Table, numbers: NDArray[np.int64], **columns: NDArray[Any]) -> None:
+        """Change columns of rows that are recorded already, by their numbers, ascending."""
+        self._tables[table.name].amend(numbers, **columns)
 
     def evaluation(
         self,
@@ -162,16 +106,12 @@ class RunWriter:
         test_accuracy: float,
     ) -> None:
         """Record the evaluation of the parameters that were in force at `time_s`."""
-        self._tables["evaluations"].append(
-            time_s, version, epoch, train_loss, test_loss, test_accuracy
-        )
+        row = (time_s, version, epoch, train_loss, test_loss, test_accuracy)
+        self.append(schema.EVALUATIONS, schema.EVALUATIONS.to_array([row]))
 
     def event(self, time_s: float, kind: str, worker: int, detail: str) -> None:
         """Record an event; `worker` is 0 for the server. Long text is cut."""
-        encode = schema.EVENTS.encode
-        self._tables["events"].append(
-            time_s, encode("kind", kind), worker, encode("detail", detail)
-        )
+        self.append(schema.EVENTS, schema.EVENTS.to_array([(time_s, kind, worker, detail)]))
 
     def snapshot(self, time_s: float, version: int, parameters: NDArray[np.float32]) -> None:
         """Keep the parameters in force at `time_s`, if the file was made to keep snapshots."""
@@ -181,7 +121,7 @@ class RunWriter:
         dataset = self._file["snapshots/parameters"]
         with self._named_errors():
             self._check_room(parameters.nbytes + dataset.chunks[1] * dataset.dtype.itemsize)
-            number = index.append(time_s, version)
+            number = index.append(schema.SNAPSHOTS.to_array([(time_s, version)]))
             dataset.resize(number + 1, axis=0)
             dataset[number] = parameters
             self._file.flush()
@@ -193,7 +133,7 @@ class RunWriter:
         self._final_version = version
 
     def flush(self) -> None:
-        """Write all rows recorded or resolved since the last flush, for readers to see.
+        """Write all rows recorded or amended since the last flush, for readers to see.
 
         Raises:
             RunFailed: If the file cannot be written, for example because the disk is full; it then

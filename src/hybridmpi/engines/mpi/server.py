@@ -171,6 +171,6 @@ class Server:
         reason = self._interrupted() or ("time limit" if now_s >= self._limits.time_s else "")
         if reason and not self._core.stop_reason:
             self._carry_out(self._core.stop(reason), now_s)
-        self._recorder.flush(now_s)
+        self._recorder.flush_if_due(now_s)
         self._report(self.status())
         return not (self.end_s and now_s > self.end_s + self._straggler_limit_s)

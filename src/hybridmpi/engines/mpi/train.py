@@ -120,13 +120,14 @@ def _train(
         _work(setup)
         barrier(ranks.comm)
         return None
+    recorder = Recorder(writer)
     try:
-        return _serve(setup, writer, interrupted, report)
+        return _serve(setup, writer, recorder, interrupted, report)
     except Exception as error:
         failure = error
         if not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
-        writer.close("failed", error=str(failure))
+        recorder.close("failed", error=str(failure))
         raise failure from error
 
 
@@ -183,7 +184,11 @@ def _provenance(setup: Setup, hosts: list[str]) -> dict[str, str | int | float]:
 
 
 def _serve(
-    setup: Setup, writer: RunWriter, interrupted: Callable[[], str], report: Report
+    setup: Setup,
+    writer: RunWriter,
+    recorder: Recorder,
+    interrupted: Callable[[], str],
+    report: Report,
 ) -> Outcome:
     job, ranks = setup.job, setup.ranks
     limits = job.limits(setup.share.facts.training_samples)
@@ -196,7 +201,7 @@ def _serve(
         end,
         Update(setup.layout, setup.optimizer),
         limits=limits,
-        recorder=(recorder := Recorder(writer)),
+        recorder=recorder,
         snapshots=snapshots,
         patience=ranks.patience(),
         straggler_limit_s=job.run.straggler_limit_s,
@@ -210,10 +215,10 @@ def _serve(
     end.close()
     writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
-    writer.flush()
+    recorder.flush()
     status = "stopped" if interrupted() else "complete"
     accuracy = _evaluate(setup, writer, server, snapshots.taken, interrupted, report)
-    writer.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
+    recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:
         barrier(ranks.comm)
     return Outcome(writer.path, status, core.stop_reason, core.is_finished, accuracy)
