@@ -133,7 +133,7 @@ def measure(
         bound_per_s=bound,
         ratio_to_bound=median(ours) / bound,
         ratio_to_handwritten=median(a / b for a, b in zip(ours, handwritten, strict=True)),
-        log_cost=log_s(ranks, size, threshold, per_second=median(ours)) * median(ours),
+        log_cost=log_s(size, threshold, per_second=median(ours)) * median(ours),
     )
 
 
@@ -194,9 +194,7 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
     return count // threshold * threshold / elapsed_s
 
 
-def run_hybridmpi(
-    ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str
-) -> float:
+def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str) -> float:
     """Return the gradients/s of hybridmpi's server, with its run file."""
     from hybridmpi.engines.mpi.agreement import barrier
     from hybridmpi.engines.mpi.ends import server_end, worker_end
@@ -274,7 +272,7 @@ def make_writer(folder: Path, size: int) -> "RunWriter":
     )
 
 
-def log_s(ranks: "Ranks", size: int, threshold: int, per_second: float) -> float:
+def log_s(size: int, threshold: int, per_second: float) -> float:
     """Return the seconds that recording takes per gradient, flushed once a second of the run.
 
     Recording is timed by itself, on a real file: what it adds to a whole run is less than two runs

@@ -1,6 +1,7 @@
 import fcntl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +185,15 @@ def test_damaged_file_is_refused(small_run: Path) -> None:
     small_run.write_bytes(content)
     with pytest.raises(UserError, match="is damaged"):
         read_run(small_run)
+
+
+def test_file_is_read_once_its_writer_has_closed_it(small_run: Path) -> None:
+    content = bytearray(small_run.read_bytes())
+    small_run.write_bytes(content[:11] + b"\1" + content[12:])  # open outside SWMR mode
+    closing = threading.Timer(0.3, lambda: small_run.write_bytes(content))
+    closing.start()
+    assert read_run(small_run).status == "complete"
+    closing.join()
 
 
 def test_file_being_closed_is_refused_with_the_way_to_mend_it(small_run: Path) -> None:

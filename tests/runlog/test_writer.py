@@ -1,6 +1,7 @@
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -24,14 +25,17 @@ def resolve(writer: RunWriter, row: int, step: int, weight: float) -> None:
     writer.amend(GRADIENTS, np.array([row]), step=np.array([step]), weight=np.array([weight]))
 
 
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[int], None]]:
-    """Return a function that lets no file of this process grow beyond some bytes."""
+@contextmanager
+def full_disk(num_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond some bytes, pytest's own output included."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda num_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_new_file_is_readable_and_running(new_run: NewRun) -> None:
@@ -160,30 +164,25 @@ def test_long_layouts_fit(new_run: NewRun) -> None:
     assert len(read_run(writer.path).layout["entries"]) == 200_000
 
 
-def test_full_disk_names_the_file_and_spoils_nothing(
-    new_run: NewRun, full_disk: Callable[[int], None]
-) -> None:
+def test_full_disk_names_the_file_and_spoils_nothing(new_run: NewRun) -> None:
     writer = new_run()
     for _ in range(1000):
         push(writer)
     writer.flush()
     flushed_bytes = writer.path.stat().st_size
-    full_disk(flushed_bytes + 1000)
-    for _ in range(1000):
-        push(writer)
-    with pytest.raises(RunFailed, match=r"run\.h5' failed: .*No space left"):
-        writer.flush()
-    with pytest.raises(RunFailed):
+    with full_disk(flushed_bytes + 1000):
+        for _ in range(1000):
+            push(writer)
+        with pytest.raises(RunFailed, match=r"run\.h5' failed: .*No space left"):
+            writer.flush()
+        with pytest.raises(RunFailed):
+            writer.close("failed")
         writer.close("failed")
-    writer.close("failed")
     assert writer.path.stat().st_size <= flushed_bytes
     assert len(read_run(writer.path).gradients) == 1000
 
 
-def test_full_disk_leaves_no_broken_file_behind(
-    new_run: NewRun, full_disk: Callable[[int], None], tmp_path: Path
-) -> None:
-    full_disk(10_000)
-    with pytest.raises(UserError, match="cannot write"):
+def test_full_disk_leaves_no_broken_file_behind(new_run: NewRun, tmp_path: Path) -> None:
+    with full_disk(10_000), pytest.raises(UserError, match="cannot write"):
         new_run(size=1_000_000)
     assert not list(tmp_path.iterdir())

@@ -1,10 +1,10 @@
 """What the core decides, as rows of the run file."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybridmpi.core.messages import Discard, DiscardReason, Instruction, Push, Step
 from hybridmpi.runlog.schema import GRADIENTS, STEPS
@@ -35,8 +35,9 @@ class Recorder:
         self._steps: list[Step] = []
         self._step_times_s: list[float] = []
         self._last_step: Step | None = None
-        self._buffered = np.empty(0, np.int64)  # rows of the run file, in no step at the last flush
-        self._next_batch: dict[int, int] = {}
+        self._buffered = np.empty(0, GRADIENTS.dtype)  # rows that were in no step at the last flush
+        self._numbers = np.empty(0, np.int64)  # theirs in the run file
+        self._next_batch: defaultdict[int, int] = defaultdict(int)  # by worker
         self._next_flush_s = 0.0
 
     @property
@@ -95,7 +96,6 @@ class Recorder:
 
     def _write_pushes(self) -> None:
         """Write the pushes as rows in no step, and the events that belong to them."""
-        self._write_events()
         pushes, count = self._pushes, len(self._pushes)
         fields = np.fromiter(chain.from_iterable(pushes), np.float64, count * len(Push._fields))
         rows = np.zeros(count, GRADIENTS.dtype)
@@ -104,43 +104,45 @@ class Recorder:
                 rows[name] = column
         rows["time_s"], rows["staleness"], rows["step"] = self._times_s, self._staleness, -1
         rows["accepted"] = True
-        rows["accepted"][list(self._discards)] = False
-        late = [number for number, reason in self._discards.items() if reason == "late"]
-        rows = np.delete(rows, late)
+        if self._discards:
+            rows["accepted"][list(self._discards)] = False
+            late = [number for number, reason in self._discards.items() if reason == "late"]
+            rows = np.delete(rows, late)
+        self._write_events()
         first = self._writer.append(GRADIENTS, rows)
-        self._buffered = np.concatenate([self._buffered, first + np.flatnonzero(rows["accepted"])])
+        accepted = np.flatnonzero(rows["accepted"])
+        self._buffered = np.concatenate([self._buffered, rows[accepted]])
+        self._numbers = np.concatenate([self._numbers, first + accepted])
         self._pushes, self._times_s, self._staleness, self._discards = [], [], [], {}
 
     def _write_steps(self) -> None:
         """Write the steps; the gradient buffer is emptied by each, in the order of arrival."""
-        steps, self._steps = self._steps, []
-        times_s, self._step_times_s = self._step_times_s, []
-        if not steps:
+        if not self._steps:
             return
-        rows = np.zeros(len(steps), STEPS.dtype)
-        rows["time_s"] = times_s
-        for name in ("version", "threshold", "learning_rate"):
-            rows[name] = [getattr(step, name) for step in steps]
-        rows["gradients"] = counts = np.array([len(step.pushes) for step in steps])
+        versions, pushes, weights, _, thresholds, learning_rates = zip(*self._steps, strict=True)
+        counts = np.array([len(gradients) for gradients in pushes])
         total, firsts = int(counts.sum()), np.cumsum(counts) - counts
-        losses = (push.loss for step in steps for push in step.pushes)
-        rows["train_loss"] = np.add.reduceat(np.fromiter(losses, float, total), firsts) / counts
-        staleness = np.fromiter(chain.from_iterable(step.staleness for step in steps), int, total)
-        rows["mean_staleness"] = np.add.reduceat(staleness, firsts) / counts
-        rows["max_staleness"] = np.maximum.reduceat(staleness, firsts)
-        self._writer.append(STEPS, rows)
         stepped, self._buffered = np.split(self._buffered, [total])
-        weights = np.fromiter(chain.from_iterable(step.weights for step in steps), float, total)
-        self._writer.amend(
-            GRADIENTS, stepped, step=np.repeat(rows["version"], counts), weight=weights
-        )
+        numbers, self._numbers = np.split(self._numbers, [total])
+        rows = np.zeros(len(versions), STEPS.dtype)
+        rows["time_s"], rows["version"], rows["gradients"] = self._step_times_s, versions, counts
+        rows["threshold"], rows["learning_rate"] = thresholds, learning_rates
+        rows["train_loss"] = np.add.reduceat(stepped["loss"], firsts) / counts
+        rows["mean_staleness"] = np.add.reduceat(stepped["staleness"], firsts) / counts
+        rows["max_staleness"] = np.maximum.reduceat(stepped["staleness"], firsts)
+        self._writer.append(STEPS, rows)
+        factors = np.fromiter(chain.from_iterable(weights), np.float64, total)
+        steps = np.repeat(rows["version"], counts)
+        self._writer.amend(GRADIENTS, numbers, step=steps, weight=factors)
+        self._steps, self._step_times_s = [], []
 
     def _write_events(self) -> None:
         """Write what happened to batches that are in no step; of a stale push its row tells."""
-        for number, push in enumerate(self._pushes):
-            for batch in range(self._next_batch.get(push.worker, 0), push.batch):
-                self.event(self._times_s[number], "cancelled", push.worker, f"batch {batch}")
-            self._next_batch[push.worker] = push.batch + 1
+        next_batch = self._next_batch
+        for number, (worker, batch, *_) in enumerate(self._pushes):
+            for passed_over in range(next_batch[worker], batch):
+                self.event(self._times_s[number], "cancelled", worker, f"batch {passed_over}")
+            next_batch[worker] = batch + 1
         for number, reason in self._discards.items():
             push = self._pushes[number]
             detail = f"batch {push.batch} at version {push.version}, loss {push.loss:g}"

@@ -1,6 +1,7 @@
 """Opening a run file for reading, whatever became of its writer."""
 
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,10 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WRITING, _SWMR_WRITING = 1, 4
 
 
+# Between two states of its writer a file cannot be opened, for some milliseconds.
+_CHANGING_S = 1.0
+
+
 @contextmanager
 def open_run_file(path: Path) -> Iterator[Any]:
     """Open a run file that is complete, being written, or left behind by a killed process.
@@ -26,20 +31,32 @@ def open_run_file(path: Path) -> Iterator[Any]:
     Raises:
         UserError: If it is not there, is no run file, is damaged or has another schema version.
     """
-    flags = _writer_flags(path)
     try:
-        # A killed writer leaves its flags set, and then HDF5 opens the file only in SWMR mode.
-        swmr = bool(flags & _SWMR_WRITING)
-        with h5py.File(path, "r", swmr=swmr, locking=False) as file:
+        with _open(path) as file:
             _check_schema(path, file)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        if flags & _WRITING and not flags & _SWMR_WRITING:
-            raise UserError(
-                f"'{path}' is being closed by the process that wrote it; try again, or if that "
-                f"process was killed, mend the file with: h5clear --status '{path}'"
-            ) from error
         raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error
+
+
+def _open(path: Path) -> Any:
+    """Open a file, once its writer neither begins nor ends to write."""
+    deadline_s = time.monotonic() + _CHANGING_S
+    while True:
+        flags = _writer_flags(path)
+        try:
+            # A killed writer leaves its flags set, and then HDF5 opens the file only in SWMR mode.
+            return h5py.File(path, "r", swmr=bool(flags & _SWMR_WRITING), locking=False)
+        except OSError as error:
+            is_changing = flags & _WRITING and not flags & _SWMR_WRITING
+            if not is_changing and _writer_flags(path) == flags:
+                raise
+            if time.monotonic() > deadline_s:
+                raise UserError(
+                    f"'{path}' is being closed by the process that wrote it; try again, or if that "
+                    f"process was killed, mend the file with: h5clear --status '{path}'"
+                ) from error
+        time.sleep(_CHANGING_S / 50)
 
 
 def _writer_flags(path: Path) -> int:

@@ -6,7 +6,6 @@ The meanings are stored in the file beside the columns, so that a run file expla
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -34,7 +34,9 @@ class TableBuffer:
     def growth_bytes(self) -> int:
         """Bytes by which the table grows, at most, when it is flushed."""
         new_bytes = sum(rows.nbytes for rows in self._new)
-        return new_bytes + self._dataset.dtype.itemsize * self._dataset.chunks[0] if new_bytes else 0
+        return (
+            new_bytes + self._dataset.dtype.itemsize * self._dataset.chunks[0] if new_bytes else 0
+        )
 
     def flush(self) -> bool:
         """Write what has changed, and tell whether anything had."""
