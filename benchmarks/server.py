@@ -145,15 +145,15 @@ def run_bound(ranks: "Ranks", size: int, threshold: int, seconds: float) -> floa
 
     rate = 0.0
     if ranks.is_server:
-        rows = torch.ones(2 * ranks.num_workers, size)
-        versions = torch.zeros(ranks.num_workers + 1, size)
-        step = make_update(size).step
-        weights, samples = [1 / threshold] * threshold, [1] * threshold
+        rows = torch.ones(ranks.num_workers + 1, size).zero_()  # adding up must not overflow
+        versions = torch.ones(ranks.num_workers + 1, size)
+        update = make_update(size)
         began_s, steps = time.perf_counter(), 0
         while (elapsed_s := time.perf_counter() - began_s) < seconds or steps < 3:
-            chosen = [rows[(steps * threshold + i) % len(rows)] for i in range(threshold)]
+            for i in range(steps * threshold, (steps + 1) * threshold):
+                update.accumulate(rows[i % len(rows)], 1.0, 1)
             source, target = (versions[(steps + i) % len(versions)] for i in (0, 1))
-            step(source, target, chosen, weights, samples, LEARNING_RATE)
+            update.step(source, target, 1 / threshold, LEARNING_RATE)
             steps += 1
         rate = steps * threshold / elapsed_s
     barrier(ranks.comm)
@@ -291,7 +291,7 @@ def log_s(size: int, threshold: int, per_second: float) -> float:
             for version in range(steps):
                 batch = range(version * threshold, (version + 1) * threshold)
                 pushes = tuple(Push(1, n, version, 0, 1.0, 32) for n in batch)
-                step = Step(version + 1, pushes, weights, staleness, threshold, LEARNING_RATE)
+                step = Step(version + 1, pushes, weights, staleness, threshold, LEARNING_RATE, 1.0)
                 began_s = time.perf_counter()
                 for push in pushes[:-1]:
                     recorder.push(push, 1.0, 0, [])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridmpi.core import schedule
-from hybridmpi.core.messages import Discard, Push, Release, Step, Stop
+from hybridmpi.core.messages import Accumulate, Discard, Push, Release, Step, Stop
 from hybridmpi.core.server import Limits, Method, ParameterServer
 from hybridmpi.core.staleness import ACCEPT, CANCEL, discard_from
 from hybridmpi.core.worker import Worker
@@ -49,13 +49,20 @@ class World:
     discarded: list[Push] = field(default_factory=list)
     late: list[Push] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
+    accumulated: list[tuple[Push, float]] = field(default_factory=list)
     steps: int = 0
 
     def carry_out(self, instructions):
         for instruction in instructions:
             match instruction:
+                case Accumulate(push, weight):
+                    self.accumulated.append((push, weight))
                 case Step():
                     self.steps += 1
+                    assert tuple(push for push, _ in self.accumulated) == instruction.pushes
+                    weights = [instruction.scale * weight for _, weight in self.accumulated]
+                    assert list(instruction.weights) == weights
+                    self.accumulated.clear()
                     assert instruction.version == self.steps
                     assert len(instruction.pushes) >= instruction.threshold >= 1
                     assert instruction.threshold <= len(self.workers) - len(self.lost)

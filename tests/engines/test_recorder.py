@@ -35,7 +35,7 @@ def test_step_resolves_the_rows_of_its_pushes(writer: RunWriter) -> None:
     recorder = Recorder(writer)
     first, second, buffered = push(1, 0, row=3), push(2, 2, row=1), push(1, 1, row=3)
     recorder.push(first, 0.5, 0, [])
-    step = Step(1, (first, second), (0.25, 0.75), (0, 2), 2, 0.1)
+    step = Step(1, (first, second), (0.25, 0.75), (0, 2), 2, 0.1, 0.25)
     recorder.push(second, 1.0, 2, [step, Release((1, 2), 1)])
     recorder.step(step, 1.0)
     recorder.push(buffered, 1.5, 0, [])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout, flatten
 from hybridmpi.learning.models import build_model
-from hybridmpi.learning.optimizer import ServerOptimizer, aggregate, average_buffers
+from hybridmpi.learning.optimizer import ServerOptimizer
 
 LEARNING_RATES = [0.1, 0.05, 0.02, 0.3]
 
@@ -69,7 +69,7 @@ def check_against_plain_loop(model: nn.Module, name: str, options: dict[str, Any
         moves, gradients(layout), LEARNING_RATES, expected, strict=True
     ):
         before, tail = rows[source].clone(), rows[target, layout.num_parameters :].clone()
-        optimizer.step(rows[source], rows[target], gradient, learning_rate)
+        optimizer.step(rows[source], rows[target], gradient, 1.0, learning_rate)
         assert torch.equal(rows[target, : layout.num_parameters], version)
         torch.testing.assert_close(
             rows[target, layout.num_parameters :], tail, rtol=0, atol=0, equal_nan=True
@@ -132,7 +132,7 @@ def test_plain_sgd_subtracts_learning_rate_times_gradient() -> None:
     layout = Layout.of(nn.Linear(1, 1))
     target = torch.zeros(2)
     ServerOptimizer("SGD", layout, options={}).step(
-        torch.tensor([1.0, 2.0]), target, torch.tensor([2.0, -4.0, 99.0]), 0.25
+        torch.tensor([1.0, 2.0]), target, torch.tensor([4.0, -8.0, 99.0]), 0.5, 0.25
     )
     assert target.tolist() == [0.5, 3.0]
 
@@ -158,52 +158,10 @@ def test_unusable_optimizer_is_refused(name: str, options: dict[str, Any], messa
         ServerOptimizer(name, Layout.of(odd_model()), options=options)
 
 
-def test_aggregate_is_the_weighted_sum_in_order() -> None:
-    rows = [torch.tensor([1.0, 2.0, 9.0]), torch.tensor([10.0, 20.0, 9.0])]
-    out = torch.full((2,), float("nan"))
-    assert aggregate(rows, [0.5, 0.25], out) is out
-    assert out.tolist() == [3.0, 6.0]
-    # In order: (1e8 - 1e8) + 1 is 1, while 1e8 + (-1e8 + 1) is 0 in float32.
-    huge = [torch.tensor([1e8]), torch.tensor([-1e8]), torch.tensor([1.0])]
-    assert aggregate(huge, [1.0, 1.0, 1.0], torch.empty(1)).item() == 1
-
-
-def test_single_row_of_weight_one_is_not_copied() -> None:
-    row, out = torch.ones(2), torch.zeros(2)
-    assert aggregate([row], [1.0], out) is row
-    assert aggregate([row], [0.5], out) is out
-    assert out.tolist() == [0.5, 0.5]
-
-
-@pytest.mark.parametrize("block", [1000, 1003, 65_536])
-def test_aggregate_has_the_same_bits_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridmpi.learning.optimizer._BLOCK", block)
-    rows = torch.randn(5, 10_007, generator=torch.Generator().manual_seed(0))
-    weights = [0.1, 0.2, 0.3, 0.4, 0.7]
-    whole = rows[0] * weights[0]
-    for row, weight in zip(rows[1:], weights[1:], strict=True):
-        whole.add_(row, alpha=weight)
-    assert torch.equal(aggregate(list(rows), weights, torch.empty(10_007)), whole)
-
-
-def test_buffers_are_averaged_by_samples_and_integers_rounded() -> None:
-    layout = Layout.of(nn.BatchNorm1d(1))  # weight, bias; mean, variance, int64 counter
-    rows = [torch.tensor([5.0, 5.0, 1.0, 2.0, 7.0]), torch.tensor([6.0, 6.0, 5.0, 6.0, 8.0])]
-    target = torch.full((5,), -1.0)
-    average_buffers(layout, rows, [1, 3], target)
-    assert target.tolist() == [-1, -1, 4, 5, 8]  # the counter: 7.75
-
-
-def test_buffer_that_all_agree_on_stays_as_it_is() -> None:
-    layout = Layout.of(nn.BatchNorm1d(100))
-    row = torch.rand(layout.size, generator=torch.Generator().manual_seed(0))
-    row[-1] = 16_777_215
-    target = torch.zeros(layout.size)
-    average_buffers(layout, [row] * 7, [32, 32, 31, 5, 32, 32, 1], target)
-    assert torch.equal(target[layout.num_parameters :], row[layout.num_parameters :])
-
-
-def test_model_without_buffers_has_none_to_average() -> None:
-    target = torch.ones(2)
-    average_buffers(Layout.of(nn.Linear(1, 1)), [torch.zeros(2)], [1], target)
-    assert target.tolist() == [1, 1]
+def test_scaled_gradient_is_the_one_that_is_clipped_and_remembered() -> None:
+    layout = Layout.of(nn.Linear(1, 1))
+    optimizer = ServerOptimizer("SGD", layout, options={"momentum": 0.5}, clip_value=1.0)
+    parameters = torch.zeros(2)
+    for _ in range(2):
+        optimizer.step(parameters, parameters, torch.tensor([1.0, 8.0]), 0.25, 1.0)
+    assert parameters.tolist() == [-0.25 - 0.375, -1.0 - 1.5]

@@ -62,20 +62,15 @@ def recompute(run: Run) -> Tensor:
     update = Update(layout, optimizer)
     for step in run.steps.itertuples():
         rows = run.gradients[run.gradients.step == step.version]
-        pushes = [torch.empty(layout.size) for _ in range(len(rows))]
-        for row, push in zip(rows.itertuples(), pushes, strict=True):
+        for row in rows.itertuples():
+            push = torch.empty(layout.size)
             of_worker, parameters = batches[row.worker - 1], versions[row.version]
             gradient = computer.compute(of_worker, row.worker, row.batch, parameters, push)
             assert gradient is not None
             assert gradient.loss == row.loss
+            update.accumulate(push, row.samples / rows.samples.iloc[0], row.samples)
         versions.append(torch.empty(layout.size))
-        update.step(
-            *versions[-2:],
-            pushes,
-            rows.weight.tolist(),
-            rows.samples.tolist(),
-            step.learning_rate,
-        )
+        update.step(*versions[-2:], rows.weight.iloc[0], step.learning_rate)
     return versions[-1]
 
 

@@ -1,4 +1,4 @@
-"""How the buffered gradients become one: the weight of each in their sum."""
+"""How the accumulated gradient becomes the aggregated one."""
 
 import math
 from collections.abc import Sequence
@@ -7,22 +7,20 @@ from typing import Literal
 Aggregation = Literal["mean", "sum", "sqrt"]
 
 
-def weights(
-    aggregation: Aggregation, samples: Sequence[int], damping: Sequence[float]
-) -> tuple[float, ...]:
-    """Return the weights w of aggregated = sum of w_i x gradient_i.
+def scale(aggregation: Aggregation, samples: Sequence[int]) -> float:
+    """Return the factor of the accumulated gradient.
 
-    A gradient is the mean over its own samples, so the mean of K gradients weights each by its
-    samples; `sum` is K times that mean, `sqrt` is sqrt(K) times it (sum / sqrt(K)). The three
-    differ by powers of K in the effective learning rate.
+    The accumulated gradient is sum of (n_i / n_1) x gradient_i, with n_i samples behind gradient
+    i, each of which is a mean over its samples. `mean` is the mean over all samples, `sum` is K
+    times that mean, `sqrt` is sqrt(K) times it (sum / sqrt(K)). The three differ by powers of K in
+    the effective learning rate.
 
     Args:
         aggregation: "mean", "sum" or "sqrt".
-        samples: The number of samples behind each gradient.
-        damping: The factor of each gradient for its staleness, 1 where nothing is damped.
+        samples: The number of samples behind each gradient, in arrival order.
 
     Returns:
-        One weight per gradient, in the same order. A single undamped gradient weighs exactly 1.
+        The factor; for a single gradient exactly 1.
 
     Raises:
         ValueError: If there is no gradient.
@@ -31,5 +29,4 @@ def weights(
     if count == 0:
         raise ValueError("no gradients to aggregate; a step needs at least one")
     factor = {"mean": 1.0, "sum": float(count), "sqrt": math.sqrt(count)}[aggregation]
-    total = sum(samples)
-    return tuple(d * (factor * n / total) for n, d in zip(samples, damping, strict=True))
+    return factor * (samples[0] / sum(samples))

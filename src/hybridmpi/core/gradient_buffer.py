@@ -4,23 +4,40 @@ from hybridmpi.core.messages import Push
 
 
 class GradientBuffer:
-    """Buffered pushes with their staleness, in arrival order."""
+    """Buffered pushes in arrival order, each with its staleness and its weight in their sum.
+
+    Attributes:
+        pushes: The pushes.
+        staleness: The staleness of each when it arrived.
+        weights: The weight of each in the accumulated gradient.
+    """
 
     def __init__(self) -> None:
-        self._pushes: list[Push] = []
-        self._staleness: list[int] = []
+        self.pushes: list[Push] = []
+        self.staleness: list[int] = []
+        self.weights: list[float] = []
 
     def __len__(self) -> int:
-        return len(self._pushes)
+        return len(self.pushes)
 
-    def add(self, push: Push, staleness: int) -> None:
-        """Append a push."""
-        self._pushes.append(push)
-        self._staleness.append(staleness)
+    def add(self, push: Push, staleness: int, damping: float) -> float:
+        """Append a push and return its weight in the accumulated gradient.
 
-    def drain(self) -> tuple[tuple[Push, ...], tuple[int, ...]]:
-        """Empty the buffer and return its pushes and their staleness."""
-        drained = tuple(self._pushes), tuple(self._staleness)
-        self._pushes.clear()
-        self._staleness.clear()
-        return drained
+        A gradient is the mean over its own samples, so that it weighs its samples; these are
+        counted in multiples of the first push's, so that equal batches weigh exactly 1.
+
+        Args:
+            push: The push.
+            staleness: Its staleness.
+            damping: The factor of its gradient for that staleness.
+        """
+        first = self.pushes[0] if self.pushes else push
+        weight = damping * (push.samples / first.samples)
+        self.pushes.append(push)
+        self.staleness.append(staleness)
+        self.weights.append(weight)
+        return weight
+
+    def clear(self) -> None:
+        """Empty the buffer."""
+        self.pushes, self.staleness, self.weights = [], [], []

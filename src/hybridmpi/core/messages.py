@@ -43,16 +43,29 @@ class Discard(NamedTuple):
     reason: DiscardReason
 
 
+class Accumulate(NamedTuple):
+    """Add weight x the gradient of this push to the accumulated gradient.
+
+    The push is in the gradient buffer now. Adding it up at once, while it is in the processor's
+    cache, leaves the step less to do and frees the push's row.
+    """
+
+    push: Push
+    weight: float
+
+
 class Step(NamedTuple):
-    """Aggregate these pushes in this order, step, and free their rows.
+    """Step with scale x the accumulated gradient, and begin to accumulate anew.
 
     Attributes:
         version: The version that the step makes.
         pushes: The whole gradient buffer, in arrival order.
-        weights: The weight of each gradient in the aggregated one.
+        weights: The weight of each gradient in the aggregated one: `scale` times its weight in the
+            accumulated one.
         staleness: Each push's staleness when it arrived.
         threshold: The threshold K that the buffer reached.
         learning_rate: The learning rate of this step.
+        scale: The factor that makes the accumulated gradient the aggregated one.
     """
 
     version: int
@@ -61,6 +74,7 @@ class Step(NamedTuple):
     staleness: tuple[int, ...]
     threshold: int
     learning_rate: float
+    scale: float
 
 
 class Release(NamedTuple):
@@ -85,4 +99,4 @@ class Stop(NamedTuple):
     workers: tuple[int, ...]
 
 
-Instruction = Discard | Step | Release | Stop
+Instruction = Accumulate | Discard | Step | Release | Stop

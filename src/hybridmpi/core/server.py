@@ -16,9 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hybridmpi.core.aggregation import Aggregation, weights
+from hybridmpi.core.aggregation import Aggregation, scale
 from hybridmpi.core.gradient_buffer import GradientBuffer
 from hybridmpi.core.messages import (
+    Accumulate,
     Discard,
     DiscardReason,
     Instruction,
@@ -140,9 +141,10 @@ class ParameterServer:
         reason = self._discard_reason(push, staleness)
         if reason is not None:
             return [Discard(push, reason), *self._advance(now_s, free=push.worker)]
-        self._buffer.add(push, staleness)
+        weight = self._buffer.add(push, staleness, self._method.stale.damping(staleness))
         continues = self._method.after_push == "continue"
-        return self._advance(now_s, free=push.worker if continues else None)
+        advanced = self._advance(now_s, free=push.worker if continues else None)
+        return [Accumulate(push, weight), *advanced]
 
     def lose(self, worker: int, now_s: float) -> list[Instruction]:
         """Go on without a worker; what it has pushed stays in the buffer.
@@ -177,19 +179,26 @@ class ParameterServer:
         return "stale" if self._method.stale.is_discarded(staleness) else None
 
     def _step_if_due(self, now_s: float) -> list[Instruction]:
-        count = len(self._buffer)
-        if count == 0:
+        buffer, method = self._buffer, self._method
+        if not buffer.pushes:
             return []
         progress = Progress(self.gradients, self.version, now_s)
-        due = threshold(self._method.threshold, progress, self.active_workers)
-        if count < due:
+        due = threshold(method.threshold, progress, self.active_workers)
+        if len(buffer.pushes) < due:
             return []
-        learning_rate = self._method.learning_rate(progress)
-        pushes, staleness = self._buffer.drain()
-        damping = [self._method.stale.damping(s) for s in staleness]
-        step_weights = weights(self._method.aggregation, [p.samples for p in pushes], damping)
         self.version += 1
-        return [Step(self.version, pushes, step_weights, staleness, due, learning_rate)]
+        factor = scale(method.aggregation, [push.samples for push in buffer.pushes])
+        stepped = Step(
+            self.version,
+            tuple(buffer.pushes),
+            tuple([factor * weight for weight in buffer.weights]),
+            tuple(buffer.staleness),
+            due,
+            method.learning_rate(progress),
+            factor,
+        )
+        buffer.clear()
+        return [stepped]
 
     def _check_limits(self) -> None:
         limits = self._limits

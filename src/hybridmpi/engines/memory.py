@@ -37,7 +37,7 @@ def server_plan(size: int, num_workers: int, snapshots: int, data_bytes: int) ->
     vector = size * _FLOAT_BYTES
     return MemoryPlan(
         {
-            "gradient rows": 2 * num_workers * vector,
+            "gradient rows": (num_workers + 1) * vector,
             "parameter versions": (num_workers + 1) * vector,
             "optimizer": 4 * vector,
             "snapshots": snapshots * vector,

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -119,19 +120,22 @@ class Recorder:
         """Write the steps; the gradient buffer is emptied by each, in the order of arrival."""
         if not self._steps:
             return
-        versions, pushes, weights, _, thresholds, learning_rates = zip(*self._steps, strict=True)
-        counts = np.array([len(gradients) for gradients in pushes])
+        columns: dict[str, Any] = dict(
+            zip(Step._fields, zip(*self._steps, strict=True), strict=True)
+        )
+        counts = np.array([len(pushes) for pushes in columns["pushes"]])
         total, firsts = int(counts.sum()), np.cumsum(counts) - counts
         stepped, self._buffered = np.split(self._buffered, [total])
         numbers, self._numbers = np.split(self._numbers, [total])
-        rows = np.zeros(len(versions), STEPS.dtype)
-        rows["time_s"], rows["version"], rows["gradients"] = self._step_times_s, versions, counts
-        rows["threshold"], rows["learning_rate"] = thresholds, learning_rates
+        rows = np.zeros(len(counts), STEPS.dtype)
+        rows["time_s"], rows["gradients"] = self._step_times_s, counts
+        for name in ("version", "threshold", "learning_rate"):
+            rows[name] = columns[name]
         rows["train_loss"] = np.add.reduceat(stepped["loss"], firsts) / counts
         rows["mean_staleness"] = np.add.reduceat(stepped["staleness"], firsts) / counts
         rows["max_staleness"] = np.maximum.reduceat(stepped["staleness"], firsts)
         self._writer.append(STEPS, rows)
-        factors = np.fromiter(chain.from_iterable(weights), np.float64, total)
+        factors = np.fromiter(chain.from_iterable(columns["weights"]), np.float64, total)
         steps = np.repeat(rows["version"], counts)
         self._writer.amend(GRADIENTS, numbers, step=steps, weight=factors)
         self._steps, self._step_times_s = [], []

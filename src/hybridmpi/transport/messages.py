@@ -3,8 +3,8 @@
 A push is matched when it arrives, and received without blocking straight into the row of the
 gradient buffer that was freed last, whose memory is still in the processor's cache. A receive
 posted per worker would tie up a row each, and go through all of them in turn: with vectors of
-250 kB that made the server a fifth slower. With one push in flight per worker 2N rows are always
-enough: N arriving, at most N waiting for their step.
+250 kB that made the server a fifth slower. With one push in flight per worker N + 1 rows are always
+enough: N arriving, and one in which gradients add up.
 
 A release is a header with the parameters behind it in the same message; where all active workers
 wait, the header alone may go out, and the parameters by a broadcast.
@@ -59,8 +59,8 @@ class MessageServer:
         self._patience = patience
         self._broadcasts = broadcasts
         num_workers = comm.size - 1
-        self._rows = frames(2 * num_workers, size)
-        self._free_rows = list(range(2 * num_workers))
+        self._rows = frames(num_workers + 1, size)
+        self._free_rows = list(range(num_workers + 1))
         self._arriving: list[MPI.Request] = []
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers

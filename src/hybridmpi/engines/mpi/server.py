@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from hybridmpi.core.messages import Discard, Instruction, Push, Release, Step, Stop
+from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Release, Step, Stop
 from hybridmpi.core.server import Limits, ParameterServer
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import SnapshotTaker
@@ -123,6 +123,8 @@ class Server:
     def _carry_out(self, instructions: Sequence[Instruction], now_s: float) -> None:
         for instruction in instructions:
             match instruction:
+                case Accumulate(push, weight):
+                    self._accumulate(push, weight)
                 case Step():
                     self._step(instruction, now_s)
                 case Release(workers, _, _, all_wait):
@@ -135,20 +137,18 @@ class Server:
         if self._core.stop_reason and not self.end_s:
             self.end_s = min(now_s, self._limits.time_s)
 
+    def _accumulate(self, push: Push, weight: float) -> None:
+        """Add up a gradient in the row of the step's first, which is free after the step."""
+        is_first = self._update.accumulate(self._end.row(push.row), weight, push.samples)
+        if not is_first:
+            self._end.free(push.row)
+
     def _step(self, step: Step, now_s: float) -> None:
-        end, samples = self._end, [push.samples for push in step.pushes]
+        end = self._end
         self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, end.parameters)
-        self._update.step(
-            end.parameters,
-            end.next_parameters(),
-            [end.row(push.row) for push in step.pushes],
-            step.weights,
-            samples,
-            step.learning_rate,
-        )
-        self._stepped_samples += sum(samples)
-        for push in step.pushes:
-            end.free(push.row)
+        self._update.step(end.parameters, end.next_parameters(), step.scale, step.learning_rate)
+        self._stepped_samples += sum([push.samples for push in step.pushes])
+        end.free(step.pushes[0].row)
         end.publish(step.version)
         self._snapshots.after_step(now_s, step.version, self._stepped_samples, end.parameters)
         self._recorder.step(step, now_s)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hybridmpi.learning.flat import Layout
+from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.update import Update
+
+
+def update_of(model: nn.Module) -> tuple[Update, Layout]:
+    layout = Layout.of(model)
+    return Update(layout, ServerOptimizer("sgd", layout, options={})), layout
+
+
+def test_step_subtracts_the_scaled_sum_of_weighted_gradients() -> None:
+    update, _ = update_of(nn.Linear(1, 1))
+    source, target = torch.tensor([10.0, 20.0]), torch.empty(2)
+    assert update.accumulate(torch.tensor([1.0, 2.0]), 0.5, 1)
+    assert not update.accumulate(torch.tensor([4.0, 8.0]), 0.25, 1)
+    update.step(source, target, 2.0, 0.1)
+    assert target.tolist() == pytest.approx([9.7, 19.4])
+    assert source.tolist() == [10, 20]
+
+
+def test_gradients_add_up_in_the_order_of_arrival() -> None:
+    # (1e8 - 1e8) + 1 is 1, while 1e8 + (-1e8 + 1) is 0 in float32.
+    update, _ = update_of(nn.Linear(1, 1))
+    for value in (1e8, -1e8, 1.0):
+        update.accumulate(torch.full((2,), value), 1.0, 1)
+    target = torch.empty(2)
+    update.step(torch.zeros(2), target, 1.0, 1.0)
+    assert target.tolist() == [-1, -1]
+
+
+def test_every_step_begins_anew() -> None:
+    update, _ = update_of(nn.Linear(1, 1))
+    parameters = torch.zeros(2)
+    for _ in range(2):
+        assert update.accumulate(torch.ones(2), 1.0, 1)
+        update.step(parameters, parameters, 1.0, 1.0)
+    assert parameters.tolist() == [-2, -2]
+    with pytest.raises(ValueError, match="no gradient to step with"):
+        update.step(parameters, parameters, 1.0, 1.0)
+
+
+def stepped(update: Update, layout: Layout, rows: list[Tensor], samples: list[int]) -> Tensor:
+    for row, count in zip(rows, samples, strict=True):
+        update.accumulate(row.clone(), count / samples[0], count)
+    target = torch.full((layout.size,), -1.0)
+    update.step(torch.zeros(layout.size), target, samples[0] / sum(samples), 1.0)
+    return target
+
+
+def test_buffers_are_averaged_by_samples_and_integers_rounded() -> None:
+    update, layout = update_of(nn.BatchNorm1d(1))  # weight, bias; mean, variance, int64 counter
+    rows = [torch.tensor([4.0, 4.0, 1.0, 2.0, 7.0]), torch.tensor([8.0, 8.0, 5.0, 6.0, 8.0])]
+    for _ in range(2):
+        expected = [-7, -7, 4, 5, 8]  # the counter: 7.75
+        assert stepped(update, layout, rows, [1, 3]).tolist() == expected
+
+
+def test_buffer_that_all_agree_on_stays_as_it_is() -> None:
+    update, layout = update_of(nn.BatchNorm1d(100))
+    row = torch.rand(layout.size, generator=torch.Generator().manual_seed(0))
+    row[-1] = 16_777_215
+    target = stepped(update, layout, [row] * 7, [32, 32, 31, 5, 32, 32, 1])
+    assert torch.equal(target[layout.num_parameters :], row[layout.num_parameters :])
