@@ -65,8 +65,9 @@ class MessageServer:
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers
         self._version = 0
-        self._slots = [Slot(frame) for frame in frames(2, size)]
-        self._slot = self._next_slot = self._slots[0]
+        self._slot = self._next_slot = Slot(frames(1, size)[0])
+        self._left: list[Slot] = []  # slots of older versions, some of which are still read
+        self._free_slots: list[Slot] = []
         self._headers: list[Slot] = []
 
     @property
@@ -112,7 +113,9 @@ class MessageServer:
 
     def publish(self, version: int) -> None:
         """Put the parameters that were written to `next_parameters` in force."""
-        self._slot = self._next_slot
+        if self._next_slot is not self._slot:
+            self._left.append(self._slot)
+            self._slot = self._next_slot
         self._version = version
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
@@ -141,7 +144,7 @@ class MessageServer:
         """Finish what is being sent; say whether all was delivered."""
         return all(
             wait_until(slot.is_free, self._patience, _DELIVERY_LIMIT_S)
-            for slot in (*self._headers, *self._slots)
+            for slot in (*self._headers, *self._left, self._slot)
         )
 
     def _completed(self) -> Iterator[Push]:
@@ -171,16 +174,18 @@ class MessageServer:
         return request
 
     def _free_slot(self) -> Slot:
-        """Return a slot that no send reads.
+        """Return a slot that no send reads, the one that was found free last.
 
         A worker has at most one release on its way (two while one of them cancels), so there are
         never more slots than that.
         """
-        for slot in self._slots:
-            if slot.is_free():
-                return slot
-        self._slots.append(Slot(frames(1, self._size)[0]))
-        return self._slots[-1]
+        if not self._free_slots and self._left:
+            MPI.Request.Testsome([send for slot in self._left for send in slot.sends])
+            for slot in self._left:
+                slot.sends = [send for send in slot.sends if send]
+            self._free_slots = [slot for slot in self._left if not slot.sends]
+            self._left = [slot for slot in self._left if slot.sends]
+        return self._free_slots.pop() if self._free_slots else Slot(frames(1, self._size)[0])
 
 
 class MessageWorker:

@@ -38,7 +38,7 @@ class Ranks:
 
     def patience(self) -> Patience:
         """Return how this rank is to wait."""
-        return Patience(shares_cores=self.shares_cores)
+        return Patience(shares_cores=self.shares_cores, waits_alike=True)
 
     @property
     def is_server(self) -> bool:
