@@ -281,28 +281,28 @@ def log_s(size: int, threshold: int, per_second: float) -> float:
     from hybridmpi.core.messages import Push, Release, Step
     from hybridmpi.engines.recorder import Recorder
 
+    steps = max(1, int(per_second / threshold))
+    weights, staleness = (1 / threshold,) * threshold, (0,) * threshold
     seconds = []
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory() as folder:
-            recorder = Recorder(make_writer(Path(folder), size))
-            steps = max(1, int(per_second / threshold))
-            weights, staleness = (1 / threshold,) * threshold, (0,) * threshold
-            elapsed_s = 0.0
-            for version in range(steps):
-                batch = range(version * threshold, (version + 1) * threshold)
-                pushes = tuple(Push(1, n, version, 0, 1.0, 32) for n in batch)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(make_writer(Path(folder), size))
+        for second in range(REPEATS):
+            recorded = []
+            for version in range(second * steps, (second + 1) * steps):
+                batches = range(version * threshold, (version + 1) * threshold)
+                pushes = tuple(Push(1, batch, version, 0, 1.0, 32) for batch in batches)
                 step = Step(version + 1, pushes, weights, staleness, threshold, LEARNING_RATE, 1.0)
-                began_s = time.process_time()
+                recorded.append((pushes, step, [step, Release((1,), version + 1)]))
+            began_s = time.process_time()
+            for pushes, step, instructions in recorded:
                 for push in pushes[:-1]:
                     recorder.push(push, 1.0, 0, [])
-                recorder.push(pushes[-1], 1.0, 0, [step, Release((1,), version + 1)])
+                recorder.push(pushes[-1], 1.0, 0, instructions)
                 recorder.step(step, 1.0)
-                elapsed_s += time.process_time() - began_s
-            began_s = time.process_time()
             recorder.flush()
-            seconds.append((elapsed_s + time.process_time() - began_s) / (steps * threshold))
-            recorder.close("complete")
-    return median(seconds)
+            seconds.append(time.process_time() - began_s)
+        recorder.close("complete")
+    return median(seconds) / (steps * threshold)
 
 
 def print_table(points: list[dict[str, float]]) -> None:
