@@ -278,7 +278,7 @@ def log_s(size: int, threshold: int, per_second: float) -> float:
     Recording is timed by itself, on a real file and in processor time: what it adds to a whole run
     is less than two runs differ by.
     """
-    from hybridmpi.core.messages import Push, Release, Step
+    from hybridmpi.core.messages import Instruction, Push, Release, Step
     from hybridmpi.engines.recorder import Recorder
 
     steps = max(1, int(per_second / threshold))
@@ -292,7 +292,8 @@ def log_s(size: int, threshold: int, per_second: float) -> float:
                 batches = range(version * threshold, (version + 1) * threshold)
                 pushes = tuple(Push(1, batch, version, 0, 1.0, 32) for batch in batches)
                 step = Step(version + 1, pushes, weights, staleness, threshold, LEARNING_RATE, 1.0)
-                recorded.append((pushes, step, [step, Release((1,), version + 1)]))
+                instructions: list[Instruction] = [step, Release((1,), version + 1)]
+                recorded.append((pushes, step, instructions))
             began_s = time.process_time()
             for pushes, step, instructions in recorded:
                 for push in pushes[:-1]:
