@@ -23,8 +23,8 @@ import click
 from under_mpirun import run_again
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.server import Server
     from hybridmpi.engines.mpi.setup import Ranks
+    from hybridmpi.engines.server import Server
     from hybridmpi.learning.update import Update
     from hybridmpi.runlog.writer import RunWriter
     from hybridmpi.transport.messages import MessageServer
@@ -196,8 +196,10 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
 
 def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str) -> float:
     """Return the gradients/s of hybridmpi's server, with its run file."""
+    from hybridmpi.core.server import Limits
     from hybridmpi.engines.mpi.agreement import barrier
     from hybridmpi.engines.mpi.ends import server_end, worker_end
+    from hybridmpi.engines.mpi.server import Loop
     from hybridmpi.engines.mpi.worker import work
     from hybridmpi.learning.gradients import Gradient
 
@@ -215,7 +217,13 @@ def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadca
         end = server_end(ranks, size, is_collective=is_collective)
         server = make_server(ranks, end, size, threshold, count, Path(folder))
         barrier(ranks.comm)
-        server.serve()
+        Loop(
+            server,
+            end,
+            limits=Limits(gradients=count),
+            patience=ranks.patience(),
+            straggler_limit_s=30,
+        ).serve()
         end.close()
         barrier(ranks.comm)
     return count / server.end_s
@@ -243,8 +251,8 @@ def make_server(
     """Return a server that stops after `count` gradients."""
     from hybridmpi.core.schedule import constant, over
     from hybridmpi.core.server import Limits, Method, ParameterServer
-    from hybridmpi.engines.mpi.server import Server
     from hybridmpi.engines.recorder import Recorder
+    from hybridmpi.engines.server import Server
     from hybridmpi.engines.snapshots import SnapshotTaker
 
     method = Method(over("steps", constant(threshold)), over("steps", constant(LEARNING_RATE)))
@@ -257,8 +265,6 @@ def make_server(
         limits=limits,
         recorder=Recorder(make_writer(folder, size)),
         snapshots=SnapshotTaker(None, None),
-        patience=ranks.patience(),
-        straggler_limit_s=30,
         non_finite_limit=10,
     )
 

@@ -18,7 +18,7 @@ from hybridmpi.cli.progress.panel import LivePanel, is_fit
 from hybridmpi.cli.progress.recent import Recent
 from hybridmpi.cli.progress.screen import Screen
 from hybridmpi.cli.progress.summary import summary
-from hybridmpi.engines.mpi.train import Outcome
+from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.status import Status
 
 STATUS = Status(

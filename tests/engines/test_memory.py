@@ -4,9 +4,9 @@ from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, w
 from hybridmpi.errors import UserError
 
 
-def test_server_holds_a_row_per_worker_and_one_to_add_up_in() -> None:
-    plan = server_plan(size=1000, num_workers=3, snapshots=2, data_bytes=500)
-    assert plan.bytes_by_purpose["gradient rows"] == 4 * 4000
+def test_server_holds_as_many_rows_as_the_transport_does() -> None:
+    plan = server_plan(size=1000, num_workers=9, num_rows=3, snapshots=2, data_bytes=500)
+    assert plan.bytes_by_purpose["gradient rows"] == 3 * 4000
     assert plan.bytes_by_purpose["snapshots"] == 2 * 4000
     assert plan.total_bytes == sum(plan.bytes_by_purpose.values())
 

@@ -16,9 +16,10 @@ from hybridmpi.errors import RunFailed, UserError, nearest
 COMMANDS = {
     "launch": "Start a training run under mpirun on this machine.",
     "train": "Train: the command that each rank runs.",
-    "config": "Show the settings of a job, and where each comes from.",
+    "simulate": "Train on virtual time, with any number of workers, without MPI.",
+    "config": "Show a job with all its fields, their meanings and units.",
     "show": "Show what a run file holds.",
-    "export": "Write a run's tables or final parameters to other formats.",
+    "export": "Write a run's trained model to a safetensors file.",
     "doctor": "Check this machine, and say how to mend what is wrong.",
 }
 

@@ -1,10 +1,8 @@
 """`hybridmpi train`: the command that each rank runs under mpirun."""
 
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,12 +31,13 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
     """
     from mpi4py import MPI
 
+    from hybridmpi.cli.interruption import Interruption
     from hybridmpi.cli.progress import watch
     from hybridmpi.engines.mpi.agreement import agree
     from hybridmpi.engines.mpi.train import train as train_on_all_ranks
     from hybridmpi.errors import RunFailed, UserError
 
-    interruption = _Interruption()
+    interruption = Interruption()
     try:
         checked = agree(MPI.COMM_WORLD, lambda: load_job(job, settings))
         output, workers = checked.output(job.stem), MPI.COMM_WORLD.size - 1
@@ -63,29 +62,6 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
-
-
-class _Interruption:
-    """Remembers that a signal asked for the end; the server looks at it now and then."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._handle(self._remember)
-
-    def reason(self) -> str:
-        """Return the signal's name, or nothing."""
-        return self._name
-
-    def ignore(self) -> None:
-        """Ignore signals from now on: one more of them must not kill a rank that is ending."""
-        self._handle(signal.SIG_IGN)
-
-    def _handle(self, handler: Callable[[int, object], None] | signal.Handlers) -> None:
-        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, _: object) -> None:
-        self._name = signal.Signals(number).name
 
 
 def _end_without_stragglers() -> NoReturn:

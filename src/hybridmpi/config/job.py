@@ -26,11 +26,20 @@ from hybridmpi.config.schedules import (
     evaluate_expressions,
     shrinks_without_end,
 )
+from hybridmpi.config.simulate import SimulateSection
 from hybridmpi.core.aggregation import Aggregation
 from hybridmpi.core.presets import PRESETS, Preset
 from hybridmpi.core.schedule import Schedule, constant, over
 from hybridmpi.core.server import AfterPush, Limits, Method
-from hybridmpi.core.staleness import ACCEPT, CANCEL, StalenessRule, discard_from
+from hybridmpi.core.staleness import (
+    ACCEPT,
+    CANCEL,
+    StalenessRule,
+    damp_inverse,
+    damp_inverse_sqrt,
+    damp_power,
+    discard_from,
+)
 from hybridmpi.errors import nearest
 
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -72,22 +81,37 @@ class RunSection(Table):
 class StaleTable(Table):
     """What happens to a push that was computed at an older version than the server's."""
 
-    rule: Literal["accept", "discard", "cancel"]
-    """accept; discard when it arrives; or cancel: a step makes computing workers start anew"""
+    rule: Literal["accept", "discard", "cancel", "inverse", "inverse-sqrt", "power"]
+    """accept; discard when it arrives; cancel: a step makes computing workers start anew; or accept
+    with less weight, tau being the staleness in steps: inverse 1/tau, inverse-sqrt 1/sqrt(1 + tau),
+    power (1 + tau)^-exponent"""
     limit: Count | None = None
     """discard: the smallest staleness, in steps, that is discarded"""
+    exponent: Positive | None = None
+    """power: the exponent"""
 
     @model_validator(mode="after")
-    def _check_limit(self) -> Self:
+    def _check_parameters(self) -> Self:
         if (self.limit is not None) != (self.rule == "discard"):
             raise ValueError("`limit` goes with rule 'discard', which needs it, and no other")
+        if (self.exponent is not None) != (self.rule == "power"):
+            raise ValueError("`exponent` goes with rule 'power', which needs it, and no other")
         return self
 
     def as_rule(self) -> StalenessRule:
         """Return the core's rule."""
-        if self.limit is not None:
-            return discard_from(self.limit)
-        return CANCEL if self.rule == "cancel" else ACCEPT
+        match self.rule:
+            case "discard" if self.limit is not None:
+                return discard_from(self.limit)
+            case "power" if self.exponent is not None:
+                return damp_power(self.exponent)
+            case "cancel":
+                return CANCEL
+            case "inverse":
+                return damp_inverse()
+            case "inverse-sqrt":
+                return damp_inverse_sqrt()
+        return ACCEPT
 
 
 class MethodSection(Table):
@@ -318,6 +342,7 @@ class Job(Table):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     delays: DelaysSection = Field(default_factory=DelaysSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    simulate: SimulateSection = Field(default_factory=SimulateSection)
 
     @model_validator(mode="before")
     @classmethod

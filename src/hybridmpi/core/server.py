@@ -158,6 +158,17 @@ class ParameterServer:
             self.stop_reason = self.stop_reason or "no worker left"
         return [] if self.stop_reason else self._advance(now_s)
 
+    def join(self, worker: int) -> list[Instruction]:
+        """Go on with one worker more, a new one or one that was lost.
+
+        Raises:
+            ProtocolError: If it is active already.
+        """
+        if worker in self._computing or worker in self._waiting:
+            raise ProtocolError(f"worker {worker} joined, but it is active already")
+        self._waiting[worker] = None
+        return self._stop_waiting() if self.stop_reason else self._release((worker,))
+
     def stop(self, reason: str) -> list[Instruction]:
         """End the run: who waits is told at once, who computes when its push arrives."""
         self.stop_reason = self.stop_reason or reason

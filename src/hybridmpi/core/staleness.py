@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+Damping = Callable[[int], float]
 
-def _undamped(staleness: int) -> float:
+
+def undamped(staleness: int) -> float:
+    """Return 1 at every staleness."""
     del staleness
     return 1.0
 
@@ -25,7 +28,7 @@ class StalenessRule:
 
     discard_from: int | None = None
     cancel: bool = False
-    damping: Callable[[int], float] = field(default=_undamped)
+    damping: Damping = field(default=undamped)
 
     def is_discarded(self, staleness: int) -> bool:
         """Say whether a push of this staleness is thrown away when it arrives."""
@@ -39,3 +42,28 @@ CANCEL = StalenessRule(cancel=True)
 def discard_from(limit: int) -> StalenessRule:
     """Discard pushes whose staleness is `limit` or more."""
     return StalenessRule(discard_from=limit)
+
+
+def damp_inverse() -> StalenessRule:
+    """Weigh a gradient by 1/tau, tau its staleness; one that is not stale weighs 1.
+
+    Source: staleness-aware asynchronous SGD (Zhang, Gupta, Lian and Liu 2016, arXiv 1511.05950),
+    which divides the learning rate of each gradient by its staleness.
+    """
+    return StalenessRule(damping=lambda staleness: 1.0 / max(1, staleness))
+
+
+def damp_inverse_sqrt() -> StalenessRule:
+    """Weigh a gradient by 1 / sqrt(1 + tau), tau its staleness.
+
+    Source: FedBuff (Nguyen et al. 2022, arXiv 2106.06639), which scales stale updates so.
+    """
+    return damp_power(0.5)
+
+
+def damp_power(exponent: float) -> StalenessRule:
+    """Weigh a gradient by (1 + tau)^-exponent, tau its staleness.
+
+    Source: FedAsync's polynomial staleness function (Xie, Koyejo and Gupta 2019, arXiv 1903.03934).
+    """
+    return StalenessRule(damping=lambda staleness: float((1 + staleness) ** -exponent))

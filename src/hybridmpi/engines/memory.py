@@ -25,19 +25,22 @@ class MemoryPlan:
         return f"{mib(self.total_bytes)} ({', '.join(parts)})"
 
 
-def server_plan(size: int, num_workers: int, snapshots: int, data_bytes: int) -> MemoryPlan:
+def server_plan(
+    size: int, num_workers: int, num_rows: int, snapshots: int, data_bytes: int
+) -> MemoryPlan:
     """Plan for rank 0.
 
     Args:
         size: Elements of a flat vector, parameters and buffers.
         num_workers: Number of workers.
+        num_rows: Gradients that the transport holds at a time.
         snapshots: Snapshots that will be kept until they are evaluated.
         data_bytes: Evaluation data.
     """
     vector = size * _FLOAT_BYTES
     return MemoryPlan(
         {
-            "gradient rows": (num_workers + 1) * vector,
+            "gradient rows": num_rows * vector,
             "parameter versions": (num_workers + 1) * vector,
             "optimizer": 4 * vector,
             "snapshots": snapshots * vector,

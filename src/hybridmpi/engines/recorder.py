@@ -23,12 +23,13 @@ class Recorder:
     Attributes:
         non_finite_in_a_row: Number of the last pushes that held NaN or infinity.
         discarded: Number of pushes thrown away, late ones excepted.
+        writer: Of the run file.
     """
 
     def __init__(self, writer: RunWriter) -> None:
         self.non_finite_in_a_row = 0
         self.discarded = 0
-        self._writer = writer
+        self.writer = writer
         self._pushes: list[Push] = []  # since the last flush, with the next two
         self._times_s: list[float] = []
         self._staleness: list[int] = []
@@ -74,7 +75,7 @@ class Recorder:
 
     def event(self, now_s: float, kind: str, worker: int = 0, detail: str = "") -> None:
         """Record an event; worker 0 is the server."""
-        self._writer.event(now_s, kind, worker, detail)
+        self.writer.event(now_s, kind, worker, detail)
 
     def flush_if_due(self, now_s: float) -> None:
         """Let readers see what has been recorded, at most once a second."""
@@ -86,14 +87,14 @@ class Recorder:
         """Let readers see what has been recorded."""
         self._write_pushes()
         self._write_steps()
-        self._writer.flush()
+        self.writer.flush()
 
     def close(self, status: str, **attributes: str | int | float) -> None:
         """Write what is left, and close the run file; see `RunWriter.close`."""
         try:
             self.flush()
         finally:
-            self._writer.close(status, **attributes)
+            self.writer.close(status, **attributes)
 
     def _write_pushes(self) -> None:
         """Write the pushes as rows in no step, and the events that belong to them."""
@@ -110,7 +111,7 @@ class Recorder:
             late = [number for number, reason in self._discards.items() if reason == "late"]
             rows = np.delete(rows, late)
         self._write_events()
-        first = self._writer.append(GRADIENTS, rows)
+        first = self.writer.append(GRADIENTS, rows)
         accepted = np.flatnonzero(rows["accepted"])
         self._buffered = np.concatenate([self._buffered, rows[accepted]])
         self._numbers = np.concatenate([self._numbers, first + accepted])
@@ -134,10 +135,10 @@ class Recorder:
         rows["train_loss"] = np.add.reduceat(stepped["loss"], firsts) / counts
         rows["mean_staleness"] = np.add.reduceat(stepped["staleness"], firsts) / counts
         rows["max_staleness"] = np.maximum.reduceat(stepped["staleness"], firsts)
-        self._writer.append(STEPS, rows)
+        self.writer.append(STEPS, rows)
         factors = np.fromiter(chain.from_iterable(columns["weights"]), np.float64, total)
         steps = np.repeat(rows["version"], counts)
-        self._writer.amend(GRADIENTS, numbers, step=steps, weight=factors)
+        self.writer.amend(GRADIENTS, numbers, step=steps, weight=factors)
         self._steps, self._step_times_s = [], []
 
     def _write_events(self) -> None:

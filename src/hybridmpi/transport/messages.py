@@ -3,8 +3,8 @@
 A push is matched when it arrives, and received without blocking straight into the row of the
 gradient buffer that was freed last, whose memory is still in the processor's cache. A receive
 posted per worker would tie up a row each, and go through all of them in turn: with vectors of
-250 kB that made the server a fifth slower. With one push in flight per worker N + 1 rows are always
-enough: N arriving, and one in which gradients add up.
+250 kB that made the server a fifth slower. At most two pushes arrive at a time, the others wait at
+their workers: so three rows are always enough, with the one in which gradients add up.
 
 A release is a header with the parameters behind it in the same message; where all active workers
 wait, the header alone may go out, and the parameters by a broadcast.
@@ -23,6 +23,8 @@ _PUSH_TAG = 1
 _RELEASE_TAG = 2
 _FAILURE_TAG = 3
 _DELIVERY_LIMIT_S = 30.0
+_MOST_ARRIVING = 2
+NUM_ROWS = _MOST_ARRIVING + 1
 
 
 class Slot:
@@ -59,8 +61,8 @@ class MessageServer:
         self._patience = patience
         self._broadcasts = broadcasts
         num_workers = comm.size - 1
-        self._rows = frames(num_workers + 1, size)
-        self._free_rows = list(range(num_workers + 1))
+        self._rows = frames(NUM_ROWS, size)
+        self._free_rows = list(range(NUM_ROWS))
         self._arriving: list[MPI.Request] = []
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers
@@ -89,7 +91,7 @@ class MessageServer:
         A push is handed out before the next one is looked for, which may find its row free again.
         """
         status = MPI.Status()
-        while self._free_rows:
+        while self._free_rows and len(self._arriving) < _MOST_ARRIVING:
             message = self._comm.Improbe(MPI.ANY_SOURCE, _PUSH_TAG, status)
             if message is None:
                 break

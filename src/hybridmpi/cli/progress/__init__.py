@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from hybridmpi.engines.status import Status
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.train import Outcome
+    from hybridmpi.engines.outcome import Outcome
 
 
 class Watcher(Protocol):

@@ -12,7 +12,7 @@ from hybridmpi.cli.progress.summary import summary
 from hybridmpi.engines.status import Status
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.train import Outcome
+    from hybridmpi.engines.outcome import Outcome
 
 _FIRST_S, _EVERY_S = 2.0, 5.0  # then at 5 s, 10 s, ... of each phase
 _HEAD = (

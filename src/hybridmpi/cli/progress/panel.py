@@ -21,7 +21,7 @@ from hybridmpi.cli.progress.summary import summary
 from hybridmpi.engines.status import Status
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.train import Outcome
+    from hybridmpi.engines.outcome import Outcome
 
 _EVERY_S = 0.25
 _WIDTH = 84

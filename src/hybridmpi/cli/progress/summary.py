@@ -9,7 +9,7 @@ from hybridmpi.cli.progress.wording import duration
 from hybridmpi.engines.status import Status
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.train import Outcome
+    from hybridmpi.engines.outcome import Outcome
 
 
 def summary(outcome: "Outcome", last: Status | None) -> Text:

@@ -16,6 +16,7 @@ from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.optimizer import ServerOptimizer
 from hybridmpi.resources import memory_limit_bytes, usable_cores
+from hybridmpi.transport.messages import NUM_ROWS
 from hybridmpi.transport.waiting import Patience
 
 
@@ -96,7 +97,7 @@ class Setup:
             return worker_plan(size, data_bytes)
         run, every_s = self.job.run, self.job.evaluation.every_s
         snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
-        return server_plan(size, self.ranks.num_workers, snapshots, data_bytes)
+        return server_plan(size, self.ranks.num_workers, NUM_ROWS, snapshots, data_bytes)
 
     def _check_memory(self) -> int:
         """Return what all ranks of this node need together."""

@@ -1,16 +1,12 @@
 """A whole training run under MPI, as each rank sees it."""
 
 import hashlib
-import json
 import math
-import platform
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
 
@@ -18,17 +14,19 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from hybridmpi import __version__
 from hybridmpi.config import Job
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import server_end, worker_end
-from hybridmpi.engines.mpi.server import Server
+from hybridmpi.engines.mpi.server import Loop
 from hybridmpi.engines.mpi.setup import Ranks, Setup
 from hybridmpi.engines.mpi.worker import work
+from hybridmpi.engines.outcome import Outcome
+from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
+from hybridmpi.engines.server import Server
 from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
 from hybridmpi.engines.status import Report
 from hybridmpi.errors import RunFailed, UserError
@@ -38,26 +36,6 @@ from hybridmpi.runlog.writer import RunWriter
 
 _REPORT_LIMIT_S = 5.0
 _EVALUATION_AFTER_SIGNAL_S = 10.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        path: The run file.
-        status: "complete" or "stopped".
-        reason: Which limit or signal ended it.
-        all_answered: Whether every worker has heard of the end; if not, some still compute, and
-            the job can only be ended by MPI's Abort.
-        test_accuracy: Of the final parameters, 0 to 1; None if it was not evaluated.
-    """
-
-    path: Path
-    status: str
-    reason: str
-    all_answered: bool
-    test_accuracy: float | None
 
 
 def train(
@@ -156,31 +134,22 @@ def _create(setup: Setup, output: Path, hosts: list[str], force: bool) -> RunWri
     return RunWriter.create(
         output,
         config=job.model_dump(mode="json"),
-        attributes=_provenance(setup, hosts),
+        attributes=provenance(
+            "mpi",
+            num_workers=setup.ranks.num_workers,
+            training_samples=setup.share.facts.training_samples,
+            hosts=hosts,
+        )
+        | {
+            "mpi4py_version": library_version("mpi4py"),
+            "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
+        },
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,
         workers=workers,
         keep_snapshots=job.run.keep_snapshots,
         force=force,
     )
-
-
-def _provenance(setup: Setup, hosts: list[str]) -> dict[str, str | int | float]:
-    """Return what else a reader, or a replay, must know of this run."""
-    libraries = {name: library_version(name) for name in ("torch", "numpy", "mpi4py", "h5py")}
-    return {
-        "engine": "mpi",
-        "hybridmpi_version": __version__,
-        "library_versions": json.dumps(libraries),
-        "python_version": platform.python_version(),
-        "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
-        "hosts": json.dumps(sorted(set(hosts))),
-        "num_workers": setup.ranks.num_workers,
-        "torch_threads": setup.ranks.threads,
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "training_samples": setup.share.facts.training_samples,
-        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _serve(
@@ -203,14 +172,19 @@ def _serve(
         limits=limits,
         recorder=recorder,
         snapshots=snapshots,
+        non_finite_limit=job.run.non_finite_limit,
+    )
+    loop = Loop(
+        server,
+        end,
+        limits=limits,
         patience=ranks.patience(),
         straggler_limit_s=job.run.straggler_limit_s,
-        non_finite_limit=job.run.non_finite_limit,
         interrupted=interrupted,
         report=report,
     )
     barrier(ranks.comm)
-    if not server.serve():
+    if not loop.serve():
         recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
     end.close()
     writer.final(end.parameters.numpy(), core.version)
@@ -239,7 +213,7 @@ def _evaluate(
 
     def go_on(done: int) -> bool:
         nonlocal deadline_s
-        report(server.status("evaluating", done / len(snapshots)))
+        report(server.status(server.end_s, "evaluating", done / len(snapshots)))
         if interrupted():
             deadline_s = min(deadline_s, time.perf_counter() + _EVALUATION_AFTER_SIGNAL_S)
         return time.perf_counter() < deadline_s

@@ -1,0 +1,93 @@
+"""The [simulate] section: the machine that a simulated run takes place on."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hybridmpi.config.schedules import Positive, Table
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class Jitter(Table):
+    """A random factor of each compute time, with mean 1."""
+
+    distribution: Literal["constant", "lognormal", "exponential", "pareto", "empirical"] = (
+        "constant"
+    )
+    """constant, lognormal, exponential, pareto, or empirical: drawn from `factors`"""
+    sigma: Positive | None = None
+    """lognormal: standard deviation of the factor's logarithm"""
+    shape: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)] | None = None
+    """pareto: tail index, above 1; the smaller, the more stragglers"""
+    factors: tuple[Positive, ...] = ()
+    """empirical: factors, each drawn with equal probability; taken as they are"""
+
+    @model_validator(mode="after")
+    def _check_parameters(self) -> Self:
+        needed = {"lognormal": "sigma", "pareto": "shape", "empirical": "factors"}
+        own = needed.get(self.distribution)
+        for name in needed.values():
+            if bool(getattr(self, name)) != (name == own):
+                verb = "needs" if name == own else "does not take"
+                raise ValueError(f"jitter '{self.distribution}' {verb} `{name}`")
+        return self
+
+
+class SimulateSection(Table):
+    """The machine of a simulated run; `hybridmpi train` takes no notice of it.
+
+    A list gives one value per worker, and begins anew where there are more workers than values.
+    """
+
+    workers: Count = 25
+    """number of gradient workers"""
+    compute_fixed_s: Seconds = 0.0
+    """seconds of computing per gradient, whatever the batch"""
+    compute_per_sample_s: Seconds = 0.001
+    """seconds of computing per sample"""
+    jitter: Jitter = Field(default_factory=Jitter)
+    """random factor of each compute time"""
+    slowness: tuple[Positive, ...] = (1.0,)
+    """factor of the compute times, per worker: 2 is half as fast"""
+    latency_s: tuple[Seconds, ...] = (0.0,)
+    """seconds that a message takes besides its bytes, per worker"""
+    bandwidth_bytes_per_s: tuple[Positive, ...] = ()
+    """bytes per second of a message, per worker; unlimited if not given"""
+    loss: tuple[Probability, ...] = (0.0,)
+    """probability that a message is lost and sent again, per worker"""
+    resend_s: Seconds = 0.2
+    """seconds until a lost message is sent again"""
+    workers_per_host: Count | None = None
+    """workers that share a host's cores; if not given, each has cores of its own"""
+    cores_per_host: Count = 1
+    """cores of a host with several workers; each worker uses at most one at a time"""
+    server_per_gradient_s: Seconds = 0.0
+    """seconds that the server is busy with each push"""
+    server_per_step_s: Seconds = 0.0
+    """seconds that the server is busy with each step, besides its last push"""
+    message_bytes: Count | None = None
+    """bytes of a gradient, and of the parameters; the model's, if not given"""
+    trace: Path | None = None
+    """CSV file of who is there when: columns time_s, worker, event (join or leave)"""
+    learning: bool = True
+    """compute gradients; false simulates the protocol alone, without data and model"""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.compute_fixed_s + self.compute_per_sample_s <= 0:
+            raise ValueError(
+                "a gradient takes no time; set compute_fixed_s or compute_per_sample_s above 0"
+            )
+        for name in ("slowness", "latency_s", "loss"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` is an empty list; give at least one value")
+        if not self.learning and self.bandwidth_bytes_per_s and self.message_bytes is None:
+            raise ValueError(
+                "without a model (learning = false) the size of a message is not known; "
+                "give message_bytes"
+            )
+        return self

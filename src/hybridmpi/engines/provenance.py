@@ -1,0 +1,38 @@
+"""What a run file says of where a run came from."""
+
+import json
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+
+import torch
+
+from hybridmpi import __version__
+
+_LIBRARIES = ("torch", "numpy", "h5py")
+
+
+def provenance(
+    engine: str, *, num_workers: int, training_samples: int, hosts: Iterable[str] = ()
+) -> dict[str, str | int | float]:
+    """Return what a reader, or a replay, must know of a run besides its job.
+
+    Args:
+        engine: "mpi" or "simulate".
+        num_workers: Number of workers.
+        training_samples: Size of the training set; 0 where there is none.
+        hosts: The machines.
+    """
+    return {
+        "engine": engine,
+        "hybridmpi_version": __version__,
+        "library_versions": json.dumps({name: library_version(name) for name in _LIBRARIES}),
+        "python_version": platform.python_version(),
+        "hosts": json.dumps(sorted(set(hosts))),
+        "num_workers": num_workers,
+        "torch_threads": torch.get_num_threads(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "training_samples": training_samples,
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,164 @@
+"""What every engine does with a push: the core decides, and its instructions are carried out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Release, Step, Stop
+from hybridmpi.core.server import Limits, ParameterServer
+from hybridmpi.engines.recorder import Recorder
+from hybridmpi.engines.snapshots import SnapshotTaker
+from hybridmpi.engines.status import Status, fraction_done
+from hybridmpi.errors import RunFailed
+from hybridmpi.learning.update import Update
+
+
+class End(Protocol):
+    """The server's end of a transport, real or virtual: vectors, and who gets them."""
+
+    @property
+    def parameters(self) -> Tensor:
+        """The parameters of the version in force, shape [size]."""
+
+    def row(self, row: int, /) -> Tensor:
+        """Return a push's vector, shape [size]."""
+
+    def free(self, row: int, /) -> None:
+        """Give back a row whose gradient is no longer needed."""
+
+    def next_parameters(self) -> Tensor:
+        """Return where to write the next version, shape [size]."""
+
+    def publish(self, version: int, /) -> None:
+        """Put the parameters that were written to `next_parameters` in force."""
+
+    def release(self, workers: Sequence[int], /, *, all_wait: bool) -> None:
+        """Send the version in force to these workers."""
+
+    def stop(self, workers: Sequence[int], /) -> None:
+        """Tell these workers that the run is over."""
+
+
+class Server:
+    """A parameter server: the core, the vectors it speaks of, and the record of the run.
+
+    Attributes:
+        core: Decides.
+        recorder: Records.
+        end_s: When the run ended, on the training clock; 0 before.
+    """
+
+    def __init__(
+        self,
+        core: ParameterServer,
+        end: End,
+        update: Update,
+        *,
+        limits: Limits,
+        recorder: Recorder,
+        snapshots: SnapshotTaker,
+        non_finite_limit: int,
+    ) -> None:
+        """Join the parts of a server.
+
+        Args:
+            core: Decides.
+            end: Holds gradients and parameters, the initial ones to begin with, and sends them.
+            update: Takes the steps.
+            limits: The core's.
+            recorder: Writes the run file.
+            snapshots: Keeps what will be evaluated.
+            non_finite_limit: The run fails after this many non-finite gradients in a row.
+        """
+        self.core = core
+        self.recorder = recorder
+        self.end_s = 0.0
+        self._end = end
+        self._update = update
+        self._limits = limits
+        self._snapshots = snapshots
+        self._non_finite_limit = non_finite_limit
+        self._stepped_samples = 0
+
+    def start(self) -> None:
+        """Publish the initial parameters and release all workers."""
+        self._end.publish(0)
+        self.carry_out(self.core.start(), 0.0)
+
+    def take(self, push: Push, now_s: float) -> None:
+        """Take a push that has arrived, at `now_s` on the training clock.
+
+        Raises:
+            RunFailed: If too many gradients in a row were not finite.
+        """
+        staleness = self.core.version - push.version
+        instructions = self.core.receive(push, now_s)
+        self.recorder.push(push, now_s, staleness, instructions)
+        self.carry_out(instructions, now_s)
+
+    def carry_out(self, instructions: Sequence[Instruction], now_s: float) -> None:
+        """Do what the core has decided at `now_s`."""
+        for instruction in instructions:
+            match instruction:
+                case Accumulate(push, weight):
+                    self._accumulate(push, weight)
+                case Step():
+                    self._step(instruction, now_s)
+                case Release(workers, _, _, all_wait):
+                    self._end.release(workers, all_wait=all_wait)
+                case Discard(push):
+                    self._end.free(push.row)
+                    self._check_finite(push)
+                case Stop(workers):
+                    self._end.stop(workers)
+        if self.core.stop_reason and not self.end_s:
+            self.end_s = min(now_s, self._limits.time_s)
+
+    def finish(self) -> None:
+        """Snapshot the parameters at the end of the run."""
+        self._snapshots.finish(
+            self.end_s, self.core.version, self._stepped_samples, self._end.parameters
+        )
+
+    def status(self, now_s: float, phase: str = "", fraction: float | None = None) -> Status:
+        """Return how the run is doing; `fraction` is that of a phase after training."""
+        core, now_s = self.core, self.end_s or now_s
+        counts = core.gradients, core.version, core.samples
+        return Status(
+            phase=phase or ("waiting for workers" if core.stop_reason else "training"),
+            time_s=now_s,
+            gradients=core.gradients,
+            discarded=self.recorder.discarded,
+            version=core.version,
+            threshold=core.threshold(now_s),
+            buffered=core.buffered,
+            mean_staleness=self.recorder.recent_staleness,
+            train_loss=self.recorder.recent_loss,
+            fraction=fraction_done(self._limits, now_s, *counts) if fraction is None else fraction,
+        )
+
+    def _accumulate(self, push: Push, weight: float) -> None:
+        """Add up a gradient in the row of the step's first, which is free after the step."""
+        is_first = self._update.accumulate(self._end.row(push.row), weight, push.samples)
+        if not is_first:
+            self._end.free(push.row)
+
+    def _step(self, step: Step, now_s: float) -> None:
+        end = self._end
+        self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, end.parameters)
+        self._update.step(end.parameters, end.next_parameters(), step.scale, step.learning_rate)
+        self._stepped_samples += sum([push.samples for push in step.pushes])
+        end.free(step.pushes[0].row)
+        end.publish(step.version)
+        self._snapshots.after_step(now_s, step.version, self._stepped_samples, end.parameters)
+        self.recorder.step(step, now_s)
+
+    def _check_finite(self, push: Push) -> None:
+        in_a_row = self.recorder.non_finite_in_a_row
+        if not push.is_finite and in_a_row >= self._non_finite_limit:
+            raise RunFailed(
+                f"{in_a_row} gradients in a row held NaN or infinity, the last one from worker "
+                f"{push.worker} (batch {push.batch}, version {push.version}, loss {push.loss:g}); "
+                "lower optimizer.learning_rate or set optimizer.clip_norm"
+            )

@@ -1,0 +1,1 @@
+"""The core driven by a virtual clock: gradients are computed, only time is modelled."""

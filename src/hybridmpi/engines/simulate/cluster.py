@@ -1,0 +1,162 @@
+"""The workers and their network on a virtual clock.
+
+Events are ordered by (time, priority, serial number): what falls on the same nanosecond happens in
+the order of `_Kind`, and within one kind in the order in which it came to be known. So ties resolve
+in the same way on every run, also where all workers are alike and take equally long.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from hybridmpi.engines.simulate.host import SharedHost
+from hybridmpi.engines.simulate.task import Task
+from hybridmpi.engines.simulate.times import NS, Times
+from hybridmpi.engines.simulate.trace import Availability, Change
+
+
+class _Kind(IntEnum):
+    """What happens; at one time, the smaller number first."""
+
+    CHANGE = 0  # a worker joins or leaves
+    LIMIT = 1  # the time limit is reached
+    ENDED = 2  # a task on a shared host may have ended
+    START = 3  # a release has reached its worker
+    ARRIVAL = 4  # a push has reached the server
+
+
+Event = Task | Change | None  # None is the time limit
+
+
+class Cluster:
+    """Plays what the workers do between a release and their push.
+
+    Attributes:
+        now_ns: The time of the last event.
+    """
+
+    def __init__(
+        self,
+        times: Times,
+        availability: Availability,
+        *,
+        num_workers: int,
+        samples: Callable[[int, int], int],
+        forget: Callable[[int], None],
+        workers_per_host: int | None = None,
+        cores_per_host: int = 1,
+        time_limit_s: float = math.inf,
+    ) -> None:
+        """Prepare the workers 1..num_workers.
+
+        Args:
+            times: How long things take.
+            availability: Who is there when.
+            num_workers: Number of workers that ever are.
+            samples: Size of a worker's batch, by worker and batch number.
+            forget: Told the version of a task that is abandoned.
+            workers_per_host: How many workers share a host's cores; None gives each its own.
+            cores_per_host: Cores of such a host.
+            time_limit_s: When the event of the time limit comes.
+        """
+        self.now_ns = 0
+        self._times = times
+        self._samples = samples
+        self._forget = forget
+        self._next_batch = [0] * (num_workers + 1)
+        self._tasks: list[list[Task]] = [[] for _ in range(num_workers + 1)]  # on their way
+        self._idle_since_ns = [0] * (num_workers + 1)
+        self._hosts: list[SharedHost | None] = [None] * (num_workers + 1)
+        if workers_per_host is not None and workers_per_host > cores_per_host:
+            hosts = [SharedHost(cores_per_host) for _ in range(-(-num_workers // workers_per_host))]
+            self._hosts[1:] = [hosts[i // workers_per_host] for i in range(num_workers)]
+        self._events: list[tuple[int, int, int, Any]] = []
+        self._serial = 0
+        for change in availability.changes:
+            self._schedule(change.time_ns, _Kind.CHANGE, change)
+        if time_limit_s < math.inf:
+            self._schedule(round(time_limit_s * NS), _Kind.LIMIT, None)
+
+    def release(self, worker: int, version: int, sent_ns: int) -> None:
+        """Send a release; if the worker still computes when it comes, it abandons that batch."""
+        batch = self._next_batch[worker]
+        self._next_batch[worker] = batch + 1
+        task = Task(worker, batch, version)
+        self._tasks[worker].append(task)
+        self._schedule(sent_ns + self._times.down_ns(worker, batch), _Kind.START, task)
+
+    def lose(self, worker: int) -> None:
+        """Let a worker vanish, with what it computes and what it has sent."""
+        for task in list(self._tasks[worker]):
+            self._abandon(task)
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the server has to know of, in the order of time, until nothing is to come."""
+        events = self._events
+        while events:
+            self.now_ns, kind, _, about = heapq.heappop(events)
+            if kind == _Kind.ARRIVAL:
+                if not about.is_abandoned:
+                    self._tasks[about.worker].remove(about)
+                    yield about
+            elif kind == _Kind.START:
+                if not about.is_abandoned:
+                    self._start(about)
+            elif kind == _Kind.ENDED:
+                self._end_tasks(*about)
+            else:
+                yield about
+
+    def _schedule(self, time_ns: int, kind: _Kind, about: Any) -> None:
+        self._serial += 1
+        heapq.heappush(self._events, (time_ns, kind, self._serial, about))
+
+    def _start(self, task: Task) -> None:
+        worker, now_ns = task.worker, self.now_ns
+        for other in self._tasks[worker]:
+            is_sent = 0 <= other.sent_ns <= now_ns
+            if other is not task and not is_sent:  # cancelled by this release
+                self._idle_since_ns[worker] = now_ns
+                self._abandon(other)
+                break
+        task.started_ns = now_ns
+        task.wait_ns = now_ns - self._idle_since_ns[worker]
+        samples = task.samples = self._samples(worker, task.batch)
+        work_ns = self._times.compute_ns(worker, task.batch, samples)
+        host = self._hosts[worker]
+        if host is None:
+            self._push(task, now_ns + work_ns)
+        else:
+            host.begin(task, work_ns, now_ns)
+            self._await_end(host)
+
+    def _push(self, task: Task, computed_ns: int) -> None:
+        """Let a gradient that is there at `computed_ns` wait out its delay, and be sent."""
+        sent_ns = computed_ns + self._times.delay_ns(task.worker, task.batch)
+        task.compute_ns, task.sent_ns = computed_ns - task.started_ns, sent_ns
+        self._idle_since_ns[task.worker] = sent_ns
+        arrival_ns = sent_ns + self._times.up_ns(task.worker, task.batch)
+        self._schedule(arrival_ns, _Kind.ARRIVAL, task)
+
+    def _await_end(self, host: SharedHost) -> None:
+        time_ns = host.next_end_ns(self.now_ns)
+        if time_ns is not None:
+            self._schedule(time_ns, _Kind.ENDED, (host, host.changes))
+
+    def _end_tasks(self, host: SharedHost, changes: int) -> None:
+        if changes != host.changes:  # foreseen before something else began or ended there
+            return
+        for task in host.ended(self.now_ns):
+            self._push(task, self.now_ns)
+        self._await_end(host)
+
+    def _abandon(self, task: Task) -> None:
+        host = self._hosts[task.worker]
+        if host is not None and task.started_ns >= 0 and task.sent_ns < 0:
+            host.abandon(task, self.now_ns)
+            self._await_end(host)
+        task.is_abandoned = True
+        self._tasks[task.worker].remove(task)
+        self._forget(task.version)

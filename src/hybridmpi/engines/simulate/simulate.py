@@ -1,0 +1,336 @@
+"""A whole simulated run."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hybridmpi.config import Job
+from hybridmpi.core.delays import Delays
+from hybridmpi.core.messages import Push
+from hybridmpi.core.server import ParameterServer
+from hybridmpi.engines.evaluation import evaluate_snapshots
+from hybridmpi.engines.outcome import Outcome
+from hybridmpi.engines.provenance import provenance
+from hybridmpi.engines.recorder import Recorder
+from hybridmpi.engines.server import Server
+from hybridmpi.engines.simulate.cluster import Cluster
+from hybridmpi.engines.simulate.learners import Learners
+from hybridmpi.engines.simulate.task import Task
+from hybridmpi.engines.simulate.times import NS, ModelledTimes, Times
+from hybridmpi.engines.simulate.trace import Availability, always, read_trace
+from hybridmpi.engines.simulate.versions import Versions
+from hybridmpi.engines.snapshots import SnapshotTaker
+from hybridmpi.engines.status import Report
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.learning.flat import Layout
+from hybridmpi.learning.gradients import Gradient
+from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.update import Update
+from hybridmpi.runlog.writer import RunWriter
+
+_NOTHING = Gradient(loss=float("nan"), samples=0)  # of a run without learning, or of a late push
+_HOUSEKEEPING_S = 0.1
+_HEADER_BYTES = 64  # of every message
+_NUM_ROWS = 2  # one in which gradients add up, one for the next
+
+
+class VirtualEnd:
+    """The server's end of a transport that takes only virtual time."""
+
+    def __init__(self, versions: Versions, size: int) -> None:
+        """Allocate rows for vectors of `size` elements."""
+        self.cluster: Cluster
+        self.bytes_sent = 0
+        self.busy_until_ns = 0
+        self._versions = versions
+        self._version = 0
+        self._rows = [torch.zeros(size) for _ in range(_NUM_ROWS)]
+        self._free_rows = list(range(_NUM_ROWS))
+        self._message_bytes = 0
+        self._per_step_ns = 0
+
+    def connect(self, cluster: Cluster, *, message_bytes: int, per_step_ns: int) -> None:
+        """Send to these workers, messages of this size; a step keeps the server busy so long."""
+        self.cluster = cluster
+        self._message_bytes = message_bytes
+        self._per_step_ns = per_step_ns
+
+    @property
+    def parameters(self) -> Tensor:
+        """The parameters of the version in force, shape [size]."""
+        return self._versions.newest
+
+    def take_row(self) -> int:
+        """Return a row to compute a gradient into."""
+        return self._free_rows.pop()
+
+    def row(self, row: int) -> Tensor:
+        """Return a row, shape [size]."""
+        return self._rows[row]
+
+    def free(self, row: int) -> None:
+        """Give back a row."""
+        self._free_rows.append(row)
+
+    def next_parameters(self) -> Tensor:
+        """Return where to write the next version, shape [size]."""
+        return self._versions.next_vector()
+
+    def publish(self, version: int) -> None:
+        """Put what was written in force; it has taken the time of a step."""
+        if version:
+            self._versions.publish(version)
+            self.busy_until_ns += self._per_step_ns
+        self._version = version
+
+    def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
+        """Send the version in force to these workers, once the server is no longer busy."""
+        del all_wait
+        for worker in workers:
+            self._versions.hold(self._version)
+            self.cluster.release(worker, self._version, self.busy_until_ns)
+        self.bytes_sent += self._message_bytes * len(workers)
+
+    def stop(self, workers: Sequence[int]) -> None:
+        """Tell these workers that the run is over: there is nothing more to come of them."""
+
+
+class Simulation:
+    """A job on virtual time."""
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        times: Callable[[Times], Times] = lambda modelled: modelled,
+        availability: Availability | None = None,
+    ) -> None:
+        """Load what is needed.
+
+        Args:
+            job: The job.
+            times: Takes the modelled times and returns those that count.
+            availability: Who is there when; the job's trace if not given.
+
+        Raises:
+            UserError: If data, model or trace cannot be had, or a limit cannot be counted.
+        """
+        section = job.simulate
+        torch.set_num_threads(1)  # the same bits, however many cores a machine has
+        self.job = job
+        self.learners = Learners(job, section.workers) if section.learning else None
+        if self.learners is None and job.run.epoch_limit is not None:
+            raise UserError(
+                "run.epoch_limit counts passes over a data set, but simulate.learning = false "
+                "loads none; set run.gradient_limit instead"
+            )
+        self._layout = self.learners.model.layout if self.learners else Layout((), 0, 0)
+        message_bytes = section.message_bytes or _HEADER_BYTES + 4 * self._layout.size
+        self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
+        modelled = ModelledTimes(
+            section, seed=job.run.seed, delays=self.delays, message_bytes=message_bytes
+        )
+        self.limits = job.limits(self.learners.training_samples if self.learners else 0)
+        if availability is None:
+            availability = (
+                read_trace(section.trace, section.workers)
+                if section.trace
+                else always(section.workers)
+            )
+        self._present = availability.present
+        self._message_bytes = message_bytes
+        initial = self.learners.initial if self.learners else torch.zeros(0)
+        self.versions = Versions(initial)
+        self.end = VirtualEnd(self.versions, self._layout.size)
+        self.cluster = Cluster(
+            times(modelled),
+            availability,
+            num_workers=section.workers,
+            samples=self._samples(),
+            forget=self.versions.let_go,
+            workers_per_host=section.workers_per_host,
+            cores_per_host=section.cores_per_host,
+            time_limit_s=self.limits.time_s,
+        )
+        self.end.connect(
+            self.cluster,
+            message_bytes=message_bytes,
+            per_step_ns=round(NS * section.server_per_step_s),
+        )
+
+    def run(
+        self,
+        output: Path,
+        *,
+        force: bool = False,
+        interrupted: Callable[[], str] = lambda: "",
+        report: Report = lambda _: None,
+        attributes: Mapping[str, str | int | float] | None = None,
+    ) -> Outcome:
+        """Train, evaluate, and write the run file.
+
+        Args:
+            output: The run file.
+            force: Replace a file that is there already.
+            interrupted: Asked now and then; a reason ends the run with status `stopped`.
+            report: Told now and then how the run is doing.
+            attributes: What else the run file is to say.
+
+        Raises:
+            UserError: If the run file cannot be written there.
+            RunFailed: If too many gradients in a row were not finite.
+        """
+        recorder = Recorder(self._create(output, force, attributes or {}))
+        try:
+            return self._run(output, recorder, interrupted, report)
+        except RunFailed as error:
+            recorder.close("failed", error=str(error))
+            raise
+
+    def _run(
+        self, output: Path, recorder: Recorder, interrupted: Callable[[], str], report: Report
+    ) -> Outcome:
+        job, learners = self.job, self.learners
+        core = ParameterServer(job.as_protocol(), self.limits, self._present)
+        snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
+        server = Server(
+            core,
+            self.end,
+            learners.update if learners else _empty_update(self._layout),
+            limits=self.limits,
+            recorder=recorder,
+            snapshots=snapshots,
+            non_finite_limit=job.run.non_finite_limit,
+        )
+        self._serve(server, interrupted, report)
+        server.finish()
+        recorder.event(server.end_s, "end", 0, core.stop_reason)
+        recorder.flush()
+        recorder.writer.final(self.end.parameters.numpy(), core.version)
+        status = "stopped" if interrupted() else "complete"
+        accuracy = None
+        if learners is not None:
+            accuracy = evaluate_snapshots(
+                snapshots.taken,
+                recorder.writer,
+                learners.model,
+                learners.evaluation,
+                normalisation=learners.normalisation,
+                training_samples=learners.training_samples,
+                go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
+            )
+        recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
+        return Outcome(output, status, core.stop_reason, True, accuracy)
+
+    def _serve(self, server: Server, interrupted: Callable[[], str], report: Report) -> None:
+        """Let everything happen, in the order of virtual time."""
+        core, end, cluster = server.core, self.end, self.cluster
+        per_gradient_ns = round(NS * self.job.simulate.server_per_gradient_s)
+        next_housekeeping_s = 0.0
+        server.start()
+        for event in cluster.events():
+            now_ns = max(cluster.now_ns, end.busy_until_ns)
+            end.busy_until_ns = now_ns
+            now_s = now_ns / NS
+            if isinstance(event, Task):
+                end.busy_until_ns += per_gradient_ns
+                self._arrive(server, event, now_s)
+            elif event is None:
+                server.carry_out(core.stop("time limit"), now_s)
+            elif event.joins:
+                server.recorder.event(now_s, "joined", event.worker)
+                server.carry_out(core.join(event.worker), now_s)
+            else:
+                cluster.lose(event.worker)
+                server.recorder.event(now_s, "lost", event.worker)
+                server.carry_out(core.lose(event.worker, now_s), now_s)
+            if core.is_finished:
+                break
+            if time.monotonic() >= next_housekeeping_s:
+                next_housekeeping_s = time.monotonic() + _HOUSEKEEPING_S
+                server.recorder.flush_if_due(time.monotonic())
+                report(server.status(now_s))
+                if interrupted():
+                    server.carry_out(core.stop(interrupted()), now_s)
+                    break
+
+    def _arrive(self, server: Server, task: Task, now_s: float) -> None:
+        """Compute the gradient of a push now that it arrives, and hand it to the server."""
+        row, gradient = self.end.take_row(), _NOTHING
+        is_late = bool(server.core.stop_reason) or now_s >= self.limits.time_s
+        if self.learners is not None and not is_late:
+            gradient = self.learners.compute(
+                task.worker, task.batch, self.versions[task.version], self.end.row(row)
+            )
+        self.versions.let_go(task.version)
+        push = Push(
+            task.worker,
+            task.batch,
+            task.version,
+            row,
+            gradient.loss,
+            task.samples,
+            task.compute_ns / NS,
+            task.wait_ns / NS,
+            gradient.is_finite,
+        )
+        server.take(push, now_s)
+
+    def _samples(self) -> Callable[[int, int], int]:
+        """Return the size of a worker's batch; the last one of an epoch may be short."""
+        size = self.job.data.batch_size
+        shards = self.learners.shard_sizes if self.learners else ()
+
+        def samples(worker: int, batch: int) -> int:
+            if not shards:
+                return size
+            shard = shards[worker - 1]
+            return min(size, shard - batch % -(-shard // size) * size)
+
+        return samples
+
+    def _create(
+        self, output: Path, force: bool, attributes: Mapping[str, str | int | float]
+    ) -> RunWriter:
+        section, learners = self.job.simulate, self.learners
+        delayed = self.delays.delayed_workers(section.workers)
+        per_host = section.workers_per_host or 1
+        sizes = learners.shard_sizes if learners else [0] * section.workers
+        hosts = [f"host{i // per_host + 1}" for i in range(section.workers)]
+        return RunWriter.create(
+            output,
+            config=self.job.model_dump(mode="json"),
+            attributes={
+                **provenance(
+                    "simulate",
+                    num_workers=section.workers,
+                    training_samples=learners.training_samples if learners else 0,
+                ),
+                **attributes,
+            },
+            layout_json=self._layout.to_json(),
+            size=self._layout.size,
+            workers=[
+                (i + 1, hosts[i], "virtual", sizes[i], i + 1 in delayed)
+                for i in range(section.workers)
+            ],
+            keep_snapshots=self.job.run.keep_snapshots,
+            force=force,
+        )
+
+    @staticmethod
+    def _go_on(
+        server: Server, count: int, interrupted: Callable[[], str], report: Report
+    ) -> Callable[[int], bool]:
+        def go_on(done: int) -> bool:
+            report(server.status(server.end_s, "evaluating", done / count))
+            return not interrupted()
+
+        return go_on
+
+
+def _empty_update(layout: Layout) -> Update:
+    return Update(layout, ServerOptimizer("sgd", layout, options={}))
