@@ -41,6 +41,7 @@ class CollectiveServer(MessageServer):
         if not self._has_stopped:
             self._has_stopped = True
             last = self._free_slot()  # may be computed on by who has just been released
+            self._left.append(last)
             last.frame.vector.copy_(self.parameters)
             self._announce(last, Action.STOP)
         super().stop(workers)
