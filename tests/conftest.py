@@ -56,7 +56,7 @@ def small_run(new_run: Callable[..., RunWriter]) -> Path:
     writer.append(GRADIENTS, GRADIENTS.to_array(rows))
     steps = [(1.0, 1, 1, 1, 0.01, 0.0, 0, 2.5), (12.0, 2, 2, 2, 0.01, 0.5, 1, 1.5)]
     writer.append(STEPS, STEPS.to_array(steps))
-    writer.event(9.0, "non-finite", 2, "loss NaN")
+    writer.event(9.0, "non-finite", 2, "loss NaN", 3)
     for time_s, version, accuracy in ((0.0, 0, 0.1), (10.0, 1, 0.5), (30.0, 2, 0.6)):
         writer.evaluation(time_s, version, version * 0.1, 2.0 - accuracy, 2.5 - accuracy, accuracy)
     writer.final(np.array([0, 1, 2, 3, 4, 5, 41.0], np.float32), 2)

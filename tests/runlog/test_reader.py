@@ -62,7 +62,7 @@ def test_tables_come_back_as_data_frames(small_run: Path) -> None:
     assert run.gradients.step.tolist() == [1, 2, -1, 2, -1]
     assert run.steps.gradients.tolist() == [1, 2]
     assert run.events.to_dict("records") == [
-        {"time_s": 9.0, "kind": "non-finite", "worker": 2, "detail": "loss NaN"}
+        {"time_s": 9.0, "kind": "non-finite", "worker": 2, "detail": "loss NaN", "gradients": 3}
     ]
     assert run.workers.host.tolist() == ["zürich", "zürich"]
     assert run.workers.delayed.tolist() == [False, True]

@@ -17,6 +17,7 @@ COMMANDS = {
     "launch": "Start a training run under mpirun on this machine.",
     "train": "Train: the command that each rank runs.",
     "simulate": "Train on virtual time, with any number of workers, without MPI.",
+    "replay": "Compute a recorded run again: bit for bit, or under another method.",
     "config": "Show a job with all its fields, their meanings and units.",
     "show": "Show what a run file holds.",
     "export": "Write a run's trained model to a safetensors file.",

@@ -1,5 +1,6 @@
 """Reads a job file and applies what was set on the command line."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,6 +34,24 @@ def load_job(path: Path, settings: Iterable[str] = ()) -> Job:
     for setting in settings:
         _apply(tree, setting)
     return parse_job(tree, str(path))
+
+
+def change_job(config: Mapping[str, Any], settings: Iterable[str], source: str) -> Job:
+    """Return the job of a run file, with fields replaced as in `load_job`.
+
+    Another preset takes out what the old one had filled in.
+
+    Raises:
+        UserError: If a setting or a field is wrong.
+    """
+    tree = json.loads(json.dumps(config))
+    settings = list(settings)
+    if any(setting.partition("=")[0].strip() == "method.preset" for setting in settings):
+        for name in ("after_push", "stale"):
+            tree.get("method", {}).pop(name, None)
+    for setting in settings:
+        _apply(tree, setting)
+    return parse_job(tree, source)
 
 
 def parse_job(tree: Mapping[str, Any], source: str) -> Job:

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import Snapshot
 from hybridmpi.learning.evaluation import evaluate
 from hybridmpi.learning.flat import FlatModel
-from hybridmpi.runlog.writer import RunWriter
 
 Samples = tuple[Tensor, Tensor]
 
 
 def evaluate_snapshots(
     snapshots: Sequence[Snapshot],
-    writer: RunWriter,
+    recorder: Recorder,
     model: FlatModel,
     sets: tuple[Samples, Samples],
     *,
@@ -26,7 +26,7 @@ def evaluate_snapshots(
 
     Args:
         snapshots: In the order of their times; those of one version are evaluated once.
-        writer: Of the run file.
+        recorder: Of the run.
         model: The model; its own parameters are lost.
         sets: The fixed subset of the training set, and the whole test set.
         normalisation: The data set's mean and deviation per channel.
@@ -41,7 +41,7 @@ def evaluate_snapshots(
     for done, snapshot in enumerate(snapshots):
         if not go_on(done):
             left = len(snapshots) - done
-            writer.event(snapshot.time_s, "unevaluated", 0, f"{left} snapshots from here on")
+            recorder.event(snapshot.time_s, "unevaluated", 0, f"{left} snapshots from here on")
             return None
         if snapshot.version != version or on_training is None or on_test is None:
             version = snapshot.version
@@ -49,7 +49,7 @@ def evaluate_snapshots(
                 evaluate(model, snapshot.parameters, *samples, mean=mean, std=std)
                 for samples in sets
             )
-        writer.evaluation(
+        recorder.writer.evaluation(
             snapshot.time_s,
             version,
             snapshot.samples / training_samples,
@@ -57,6 +57,6 @@ def evaluate_snapshots(
             on_test.loss,
             on_test.accuracy,
         )
-        writer.snapshot(snapshot.time_s, version, snapshot.parameters.numpy())
-        writer.flush()
+        recorder.writer.snapshot(snapshot.time_s, version, snapshot.parameters.numpy())
+        recorder.writer.flush()
     return on_test.accuracy if on_test else None

@@ -41,6 +41,7 @@ class Recorder:
         self._numbers = np.empty(0, np.int64)  # theirs in the run file
         self._next_batch: defaultdict[int, int] = defaultdict(int)  # by worker
         self._next_flush_s = 0.0
+        self._written = 0  # rows of pushes in the run file
 
     @property
     def recent_loss(self) -> float:
@@ -73,9 +74,21 @@ class Recorder:
         self._steps.append(step)
         self._step_times_s.append(now_s)
 
-    def event(self, now_s: float, kind: str, worker: int = 0, detail: str = "") -> None:
-        """Record an event; worker 0 is the server."""
-        self.writer.event(now_s, kind, worker, detail)
+    def event(
+        self, now_s: float, kind: str, worker: int = 0, detail: str = "", before: int | None = None
+    ) -> None:
+        """Record an event; worker 0 is the server.
+
+        Args:
+            now_s: When it happened.
+            kind: What happened.
+            worker: To whom.
+            detail: What happened, in words.
+            before: How many of the pushes since the last flush came before it; all if not given.
+        """
+        before = len(self._pushes) if before is None else before
+        late = sum(reason == "late" and n < before for n, reason in self._discards.items())
+        self.writer.event(now_s, kind, worker, detail, self._written + before - late)
 
     def flush_if_due(self, now_s: float) -> None:
         """Let readers see what has been recorded, at most once a second."""
@@ -106,12 +119,13 @@ class Recorder:
                 rows[name] = column
         rows["time_s"], rows["staleness"], rows["step"] = self._times_s, self._staleness, -1
         rows["accepted"] = True
+        self._write_events()
         if self._discards:
             rows["accepted"][list(self._discards)] = False
             late = [number for number, reason in self._discards.items() if reason == "late"]
             rows = np.delete(rows, late)
-        self._write_events()
         first = self.writer.append(GRADIENTS, rows)
+        self._written += len(rows)
         accepted = np.flatnonzero(rows["accepted"])
         self._buffered = np.concatenate([self._buffered, rows[accepted]])
         self._numbers = np.concatenate([self._numbers, first + accepted])
@@ -146,10 +160,12 @@ class Recorder:
         next_batch = self._next_batch
         for number, (worker, batch, *_) in enumerate(self._pushes):
             for passed_over in range(next_batch[worker], batch):
-                self.event(self._times_s[number], "cancelled", worker, f"batch {passed_over}")
+                self.event(
+                    self._times_s[number], "cancelled", worker, f"batch {passed_over}", number
+                )
             next_batch[worker] = batch + 1
         for number, reason in self._discards.items():
             push = self._pushes[number]
             detail = f"batch {push.batch} at version {push.version}, loss {push.loss:g}"
             if reason != "stale":
-                self.event(self._times_s[number], reason, push.worker, detail)
+                self.event(self._times_s[number], reason, push.worker, detail, number + 1)

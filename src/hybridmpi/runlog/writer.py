@@ -109,9 +109,10 @@ class RunWriter:
         row = (time_s, version, epoch, train_loss, test_loss, test_accuracy)
         self.append(schema.EVALUATIONS, schema.EVALUATIONS.to_array([row]))
 
-    def event(self, time_s: float, kind: str, worker: int, detail: str) -> None:
-        """Record an event; `worker` is 0 for the server. Long text is cut."""
-        self.append(schema.EVENTS, schema.EVENTS.to_array([(time_s, kind, worker, detail)]))
+    def event(self, time_s: float, kind: str, worker: int, detail: str, gradients: int) -> None:
+        """Record an event after so many pushes; `worker` is 0 for the server. Long text is cut."""
+        row = (time_s, kind, worker, detail, gradients)
+        self.append(schema.EVENTS, schema.EVENTS.to_array([row]))
 
     def snapshot(self, time_s: float, version: int, parameters: NDArray[np.float32]) -> None:
         """Keep the parameters in force at `time_s`, if the file was made to keep snapshots."""

@@ -100,7 +100,7 @@ def _train(
         return None
     recorder = Recorder(writer)
     try:
-        return _serve(setup, writer, recorder, interrupted, report)
+        return _serve(setup, recorder, interrupted, report)
     except Exception as error:
         failure = error
         if not isinstance(error, RunFailed):
@@ -154,7 +154,6 @@ def _create(setup: Setup, output: Path, hosts: list[str], force: bool) -> RunWri
 
 def _serve(
     setup: Setup,
-    writer: RunWriter,
     recorder: Recorder,
     interrupted: Callable[[], str],
     report: Report,
@@ -187,20 +186,20 @@ def _serve(
     if not loop.serve():
         recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
     end.close()
-    writer.final(end.parameters.numpy(), core.version)
+    recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()
     status = "stopped" if interrupted() else "complete"
-    accuracy = _evaluate(setup, writer, server, snapshots.taken, interrupted, report)
+    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted, report)
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:
         barrier(ranks.comm)
-    return Outcome(writer.path, status, core.stop_reason, core.is_finished, accuracy)
+    return Outcome(recorder.writer.path, status, core.stop_reason, core.is_finished, accuracy)
 
 
 def _evaluate(
     setup: Setup,
-    writer: RunWriter,
+    recorder: Recorder,
     server: Server,
     snapshots: Sequence[Snapshot],
     interrupted: Callable[[], str],
@@ -221,7 +220,7 @@ def _evaluate(
     torch.set_num_threads(setup.ranks.cores)  # the other ranks are asleep by now
     return evaluate_snapshots(
         snapshots,
-        writer,
+        recorder,
         setup.model,
         share.evaluation,
         normalisation=(share.facts.mean, share.facts.std),

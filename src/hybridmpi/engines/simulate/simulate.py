@@ -12,18 +12,18 @@ from hybridmpi.core.delays import Delays
 from hybridmpi.core.messages import Push
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
+from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.server import Server
 from hybridmpi.engines.simulate.cluster import Cluster
-from hybridmpi.engines.simulate.learners import Learners
 from hybridmpi.engines.simulate.task import Task
 from hybridmpi.engines.simulate.times import NS, ModelledTimes, Times
 from hybridmpi.engines.simulate.trace import Availability, always, read_trace
-from hybridmpi.engines.simulate.versions import Versions
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.engines.status import Report
+from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
@@ -215,7 +215,7 @@ class Simulation:
         if learners is not None:
             accuracy = evaluate_snapshots(
                 snapshots.taken,
-                recorder.writer,
+                recorder,
                 learners.model,
                 learners.evaluation,
                 normalisation=learners.normalisation,

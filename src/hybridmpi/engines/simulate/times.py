@@ -94,7 +94,8 @@ class RecordedTimes:
     Where a worker's times run out, they are drawn again from its own.
 
     Attributes:
-        resampled: How many were drawn again.
+        used: How many times were asked for.
+        resampled: How many of them were drawn again.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class RecordedTimes:
             recorded_s: For each worker the seconds of its batches, in their order.
             seed: The run's; it chooses what is drawn again.
         """
+        self.used = 0
         self.resampled = 0
         self.delay_ns, self.down_ns, self.up_ns = (
             modelled.delay_ns,
@@ -118,6 +120,7 @@ class RecordedTimes:
 
     def compute_ns(self, worker: int, batch: int, samples: int) -> int:  # noqa: D102
         del samples
+        self.used += 1
         own_s = self._recorded_s[worker]
         if batch >= len(own_s):
             self.resampled += 1

@@ -1,4 +1,4 @@
-"""What the workers of a simulated run learn from: one model, and each worker's batches."""
+"""What all workers of a run learn from, in one process: one model, and each worker's batches."""
 
 import torch
 from torch import Tensor

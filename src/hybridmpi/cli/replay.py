@@ -1,0 +1,92 @@
+"""`hybridmpi replay`: a recorded run again, bit for bit or under another method."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hybridmpi.config.load import change_job
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
+    from hybridmpi.runlog.run import Run
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.h5")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Ask what if: replace a field of the run's job, e.g. --set method.preset=sync. "
+    "data.root alone only says where the data lie now.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Run file of what would have been. [default: RUN-what-if.h5]",
+)
+@click.option("--force", is_flag=True, help="Replace that file if it is there already.")
+@click.pass_context
+def replay(
+    context: click.Context,
+    run_file: Path,
+    settings: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Compute a recorded run again and compare it bit for bit; or ask "what if".
+
+    Without --set, every gradient is computed again in its recorded order of arrival, and every
+    loss and the final parameters are compared. With --set, the recorded compute times of each
+    worker are played under another method, as a simulated run.
+
+    Ends with exit code 0 if all bits match (or cannot be expected to, which is said), 1 if they
+    do not, 2 for a mistake in what was given.
+    """
+    from hybridmpi.runlog.reader import read_run
+
+    run = read_run(run_file)
+    job = change_job(run.config, settings, str(run_file))
+    if all(setting.partition("=")[0].strip() == "data.root" for setting in settings):
+        context.exit(_compare(run, job))
+    _ask_what_if(run, job, output or run_file.with_name(f"{run_file.stem}-what-if.h5"), force)
+
+
+def _compare(run: "Run", job: "Job") -> int:
+    """Replay, say what was found, and return the exit code."""
+    from hybridmpi.engines.replay import replay as replay_run
+
+    with click.progressbar(length=len(run.gradients), label="replaying", file=sys.stderr) as bar:
+        verdict = replay_run(run, job, report=lambda done, _: bar.update(done - bar.pos))
+    click.echo(
+        f"  gradients   {verdict.equal_losses:,} of {verdict.gradients:,} losses as recorded"
+    )
+    click.echo(f"  steps       {verdict.steps:,}")
+    difference = verdict.largest_parameter_difference
+    known = "not recorded" if difference is None else f"largest difference {difference:g}"
+    click.echo(f"  final       {known}")
+    if verdict.is_match:
+        click.echo("every bit is as recorded")
+        return 0
+    click.echo(f"first difference: {verdict.first_difference}")
+    click.echo(f"largest difference of a loss: {verdict.largest_loss_difference:g}")
+    if verdict.other_conditions:
+        click.echo(f"bits cannot match here: {'; '.join(verdict.other_conditions)}")
+        return 0
+    return 1
+
+
+def _ask_what_if(run: "Run", job: "Job", output: Path, force: bool) -> None:
+    from hybridmpi.cli.progress import watch
+    from hybridmpi.engines.what_if import what_if
+
+    with watch(live=False, is_shown=True, title=output.stem) as watcher:
+        watcher.tell(
+            f"{output.stem}: the compute times of {run.path.name} under another method ..."
+        )
+        outcome, used, resampled = what_if(run, job, output, force=force, report=watcher.report)
+    watcher.conclude(outcome)
+    click.echo(f"  compute times  {used:,} used, {resampled:,} of them resampled")
