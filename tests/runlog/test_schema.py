@@ -18,7 +18,7 @@ def test_text_that_utf8_cannot_hold_is_replaced() -> None:
 
 
 def test_rows_become_an_array_with_text_as_bytes() -> None:
-    rows = EVENTS.to_array([[1.5, "lost", 3, "gone"], (2.5, "late", 1, "ä" * 200)])
+    rows = EVENTS.to_array([[1.5, "lost", 3, "gone", 7], (2.5, "late", 1, "ä" * 200, 9)])
     assert rows.dtype == EVENTS.dtype
     assert rows["time_s"].tolist() == [1.5, 2.5]
     assert rows["kind"].tolist() == [b"lost", b"late"]
