@@ -1,5 +1,6 @@
 """What the core decides, as rows of the run file."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
@@ -34,6 +35,7 @@ class Recorder:
         self._times_s: list[float] = []
         self._staleness: list[int] = []
         self._discards: dict[int, DiscardReason] = {}  # by position in these lists
+        self._late: list[int] = []
         self._steps: list[Step] = []
         self._step_times_s: list[float] = []
         self._last_step: Step | None = None
@@ -63,7 +65,10 @@ class Recorder:
         if instructions and isinstance(instructions[0], Discard):
             reason = instructions[0].reason
             self._discards[len(self._pushes)] = reason
-            self.discarded += reason != "late"
+            if reason == "late":
+                self._late.append(len(self._pushes))
+            else:
+                self.discarded += 1
         self._pushes.append(push)
         self._times_s.append(now_s)
         self._staleness.append(staleness)
@@ -87,7 +92,7 @@ class Recorder:
             before: How many of the pushes since the last flush came before it; all if not given.
         """
         before = len(self._pushes) if before is None else before
-        late = sum(reason == "late" and n < before for n, reason in self._discards.items())
+        late = bisect_left(self._late, before)
         self.writer.event(now_s, kind, worker, detail, self._written + before - late)
 
     def flush_if_due(self, now_s: float) -> None:
@@ -122,14 +127,14 @@ class Recorder:
         self._write_events()
         if self._discards:
             rows["accepted"][list(self._discards)] = False
-            late = [number for number, reason in self._discards.items() if reason == "late"]
-            rows = np.delete(rows, late)
+            rows = np.delete(rows, self._late)
         first = self.writer.append(GRADIENTS, rows)
         self._written += len(rows)
         accepted = np.flatnonzero(rows["accepted"])
         self._buffered = np.concatenate([self._buffered, rows[accepted]])
         self._numbers = np.concatenate([self._numbers, first + accepted])
-        self._pushes, self._times_s, self._staleness, self._discards = [], [], [], {}
+        self._pushes, self._times_s, self._staleness = [], [], []
+        self._discards, self._late = {}, []
 
     def _write_steps(self) -> None:
         """Write the steps; the gradient buffer is emptied by each, in the order of arrival."""

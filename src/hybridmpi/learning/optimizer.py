@@ -85,11 +85,11 @@ class ServerOptimizer:
         Args:
             source: This version's parameters, shape [size]; only read.
             target: Receives the next version's, shape [size]; may be `source` itself.
-            gradient: At least num_parameters elements; may be changed in place.
+            gradient: Shape [size]; may be changed in place.
             scale: A factor of the gradient.
             learning_rate: For this step.
         """
-        if self._layout.buffers or len(gradient) > self._layout.num_parameters:
+        if self._layout.buffers:
             source, target, gradient = (
                 vector[: self._layout.num_parameters] for vector in (source, target, gradient)
             )
