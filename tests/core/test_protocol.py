@@ -1,4 +1,4 @@
-"""Server and workers in memory: random policies, arrival orders and losses hold the invariants."""
+"""Server and workers in memory: random policies, arrivals, losses and joins hold the invariants."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from hybridmpi.core import schedule
 from hybridmpi.core.messages import Accumulate, Discard, Push, Release, Step, Stop
 from hybridmpi.core.server import Limits, Method, ParameterServer
-from hybridmpi.core.staleness import ACCEPT, CANCEL, discard_from
+from hybridmpi.core.staleness import (
+    ACCEPT,
+    CANCEL,
+    damp_inverse,
+    damp_inverse_sqrt,
+    damp_power,
+    discard_from,
+)
 from hybridmpi.core.worker import Worker
 
 curves = st.one_of(
@@ -29,8 +36,14 @@ methods = st.builds(
     learning_rate=st.just(schedule.over("steps", schedule.constant(0.1))),
     aggregation=st.sampled_from(["mean", "sum", "sqrt"]),
     after_push=st.sampled_from(["wait", "continue"]),
-    stale=st.sampled_from([ACCEPT, CANCEL, discard_from(1), discard_from(3)]),
+    stale=st.sampled_from(
+        [
+            *(ACCEPT, CANCEL, discard_from(1), discard_from(3)),
+            *(damp_inverse(), damp_inverse_sqrt(), damp_power(0.7)),
+        ]
+    ),
 )
+MOST_LOSSES = 8
 
 
 @dataclass
@@ -51,6 +64,7 @@ class World:
     releases: list[Release] = field(default_factory=list)
     accumulated: list[tuple[Push, float]] = field(default_factory=list)
     steps: int = 0
+    losses: int = 0
 
     def carry_out(self, instructions):
         for instruction in instructions:
@@ -106,7 +120,13 @@ class World:
         self.computing.discard(worker)
         self.waiting.discard(worker)
         self.in_flight = [push for push in self.in_flight if push.worker != worker]
+        self.losses += 1
         self.carry_out(self.server.lose(worker, now_s))
+
+    def join(self, worker):
+        self.lost.discard(worker)
+        self.waiting.add(worker)
+        self.carry_out(self.server.join(worker))
 
 
 def start(method, limits, num_workers):
@@ -124,13 +144,13 @@ def start(method, limits, num_workers):
     gradients=st.integers(1, 60),
     time_s=st.floats(1, 200),
 )
-def test_any_order_of_arrivals_and_losses_ends_and_accounts_for_every_gradient(
+def test_any_order_of_arrivals_losses_and_joins_ends_and_accounts_for_every_gradient(
     data, method, num_workers, gradients, time_s
 ):
     limits = Limits(gradients=gradients, time_s=time_s)
     world = start(method, limits, num_workers)
     now_s = 0.0
-    for _ in range(gradients * 4 + 40 * num_workers):
+    for _ in range(gradients * 4 + 40 * num_workers + 4 * MOST_LOSSES):
         if not (world.computing or world.in_flight):
             break
         now_s += data.draw(st.floats(0, 2), label="passed")
@@ -138,8 +158,9 @@ def test_any_order_of_arrivals_and_losses_ends_and_accounts_for_every_gradient(
         fronts = {push.worker: i for i, push in reversed(list(enumerate(world.in_flight)))}
         choices += [("arrive", i) for i in fronts.values()]  # each worker's in order
         choices += [("lose", w) for w in sorted(world.computing | world.waiting)][
-            : data.draw(st.sampled_from([0, 0, 0, 0, 7]))
+            : data.draw(st.sampled_from([0, 0, 0, 0, 7])) if world.losses < MOST_LOSSES else 0
         ]
+        choices += [("join", w) for w in sorted(world.lost)]
         action, which = data.draw(st.sampled_from(choices), label="event")
         if action == "push":
             world.push(
@@ -150,8 +171,10 @@ def test_any_order_of_arrivals_and_losses_ends_and_accounts_for_every_gradient(
         elif action == "arrive":
             arrived = world.in_flight.pop(which)
             world.arrive(arrived, now_s)
-        else:
+        elif action == "lose":
             world.lose(which, now_s)
+        else:
+            world.join(which)
         assert len(world.pushed) - len(world.late) == world.server.gradients
         accounted = len(world.stepped) + len(world.discarded) + world.server.buffered
         assert accounted == world.server.gradients

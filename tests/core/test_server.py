@@ -238,3 +238,52 @@ def test_waiting_worker_cannot_push_again():
 
 def test_accepting_is_the_default():
     assert Method(ANY, ANY).stale == ACCEPT
+
+
+def test_joining_worker_is_released_with_the_version_in_force_and_raises_the_threshold():
+    made = server(math.inf, workers=2)
+    receive(made, push(1), 0.0)
+    receive(made, push(2), 0.0)
+    assert made.join(3) == [Release((3,), version=1)]
+    assert (made.active_workers, made.threshold(0.0)) == (3, 3)
+    receive(made, push(1, version=1), 0.0)
+    assert receive(made, push(2, version=1), 0.0) == []
+    stepped, released = receive(made, push(3, version=1), 0.0)
+    assert (stepped.threshold, stepped.staleness) == (3, (0, 0, 0))
+    assert released == Release((1, 2, 3), version=2, all_wait=True)
+
+
+def test_lost_worker_joins_again_while_its_push_is_buffered():
+    made = server(3)
+    receive(made, push(1), 0.0)
+    made.lose(1, 0.0)
+    assert made.join(1) == [Release((1,), version=0)]
+    receive(made, push(2), 0.0)
+    stepped, released = receive(made, push(1, batch=2), 0.0)
+    assert [(p.worker, p.batch) for p in stepped.pushes] == [(1, 0), (2, 0), (1, 2)]
+    assert released == Release((2, 1), version=1)
+
+
+def test_who_joins_when_the_run_is_over_is_stopped_at_once():
+    made = server(1, limits=Limits(gradients=1))
+    receive(made, push(1), 0.0)
+    assert made.join(1) == [Stop((1,))]
+    made.lose(2, 0.0)
+    made.lose(3, 0.0)
+    assert made.is_finished
+
+
+def test_no_worker_left_is_final():
+    made = server(1, workers=1)
+    made.lose(1, 0.0)
+    assert made.join(1) == [Stop((1,))]
+    assert (made.stop_reason, made.is_finished) == ("no worker left", True)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_active_worker_cannot_join(waits):
+    made = server(2)
+    if waits:
+        receive(made, push(1), 0.0)
+    with pytest.raises(ProtocolError, match="worker 1 joined, but it is active already"):
+        made.join(1)

@@ -33,6 +33,9 @@ Event = Task | Change | None  # None is the time limit
 class Cluster:
     """Plays what the workers do between a release and their push.
 
+    Messages between the server and one worker arrive in the order in which they are sent, as under
+    MPI: behind one that is lost and sent again, the next ones wait.
+
     Attributes:
         now_ns: The time of the last event.
     """
@@ -76,16 +79,19 @@ class Cluster:
         self._serial = 0
         for change in availability.changes:
             self._schedule(change.time_ns, _Kind.CHANGE, change)
-        if time_limit_s < math.inf:
+        if time_limit_s * NS < math.inf:
             self._schedule(round(time_limit_s * NS), _Kind.LIMIT, None)
 
     def release(self, worker: int, version: int, sent_ns: int) -> None:
         """Send a release; if the worker still computes when it comes, it abandons that batch."""
         batch = self._next_batch[worker]
         self._next_batch[worker] = batch + 1
-        task = Task(worker, batch, version)
-        self._tasks[worker].append(task)
-        self._schedule(sent_ns + self._times.down_ns(worker, batch), _Kind.START, task)
+        task, tasks = Task(worker, batch, version), self._tasks[worker]
+        task.due_ns = sent_ns + self._times.down_ns(worker, batch)
+        if tasks and tasks[-1].started_ns < 0:
+            task.due_ns = max(task.due_ns, tasks[-1].due_ns)
+        tasks.append(task)
+        self._schedule(task.due_ns, _Kind.START, task)
 
     def lose(self, worker: int) -> None:
         """Let a worker vanish, with what it computes and what it has sent."""
@@ -107,6 +113,8 @@ class Cluster:
             elif kind == _Kind.ENDED:
                 self._end_tasks(*about)
             else:
+                if kind == _Kind.CHANGE and about.joins:
+                    self._idle_since_ns[about.worker] = self.now_ns
                 yield about
 
     def _schedule(self, time_ns: int, kind: _Kind, about: Any) -> None:
@@ -115,12 +123,10 @@ class Cluster:
 
     def _start(self, task: Task) -> None:
         worker, now_ns = task.worker, self.now_ns
-        for other in self._tasks[worker]:
-            is_sent = 0 <= other.sent_ns <= now_ns
-            if other is not task and not is_sent:  # cancelled by this release
-                self._idle_since_ns[worker] = now_ns
-                self._abandon(other)
-                break
+        before = self._task_before(task)
+        if before is not None and not 0 <= before.sent_ns <= now_ns:  # cancelled by this release
+            self._idle_since_ns[worker] = now_ns
+            self._abandon(before)
         task.started_ns = now_ns
         task.wait_ns = now_ns - self._idle_since_ns[worker]
         samples = task.samples = self._samples(worker, task.batch)
@@ -137,8 +143,16 @@ class Cluster:
         sent_ns = computed_ns + self._times.delay_ns(task.worker, task.batch)
         task.compute_ns, task.sent_ns = computed_ns - task.started_ns, sent_ns
         self._idle_since_ns[task.worker] = sent_ns
-        arrival_ns = sent_ns + self._times.up_ns(task.worker, task.batch)
-        self._schedule(arrival_ns, _Kind.ARRIVAL, task)
+        task.due_ns = sent_ns + self._times.up_ns(task.worker, task.batch)
+        before = self._task_before(task)
+        if before is not None:
+            task.due_ns = max(task.due_ns, before.due_ns)
+        self._schedule(task.due_ns, _Kind.ARRIVAL, task)
+
+    def _task_before(self, task: Task) -> Task | None:
+        """Return the worker's task before this one, if something is still to come of it."""
+        tasks = self._tasks[task.worker]
+        return None if tasks[0] is task else tasks[tasks.index(task) - 1]
 
     def _await_end(self, host: SharedHost) -> None:
         time_ns = host.next_end_ns(self.now_ns)

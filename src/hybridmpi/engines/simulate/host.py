@@ -49,6 +49,7 @@ class SharedHost:
 
     def next_end_ns(self, now_ns: int) -> int | None:
         """Return when the next task ends if nothing changes; None if none runs."""
+        self._advance(now_ns)
         if not self._drop_abandoned():
             return None
         return now_ns + max(0, math.ceil((self._ends[0][0] - self._service_ns) / self._rate()))

@@ -13,18 +13,19 @@ class Task:
         compute_ns: How long computing took.
         wait_ns: How long the worker had waited for its release.
         sent_ns: When its push is sent; -1 while that is not known.
+        due_ns: When the message arrives that carries it: its release, later its push.
         is_abandoned: Whether nothing comes of it.
     """
 
     __slots__ = (
         *("worker", "batch", "version", "samples", "started_ns", "compute_ns", "wait_ns"),
-        *("sent_ns", "is_abandoned"),
+        *("sent_ns", "due_ns", "is_abandoned"),
     )
 
     def __init__(self, worker: int, batch: int, version: int) -> None:
         self.worker = worker
         self.batch = batch
         self.version = version
-        self.samples = self.compute_ns = self.wait_ns = 0
+        self.samples = self.compute_ns = self.wait_ns = self.due_ns = 0
         self.started_ns = self.sent_ns = -1
         self.is_abandoned = False

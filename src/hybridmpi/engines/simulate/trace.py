@@ -66,11 +66,13 @@ def _lines(path: Path, num_workers: int) -> list[Change]:
 
 def _change(path: Path, number: int, line: dict[str, str], num_workers: int) -> Change:
     where = f"the trace {path}, line {number}"
+    if len(line) > len(_COLUMNS):
+        raise UserError(f"{where}: has more than the {len(_COLUMNS)} values {_COLUMNS}")
     try:
         time_s, worker = float(line["time_s"]), int(line["worker"])
     except (TypeError, ValueError):
         raise UserError(f"{where}: time_s and worker must be numbers, not {line}") from None
-    if not 0 <= time_s < math.inf:
+    if not 0 <= NS * time_s < math.inf:
         raise UserError(f"{where}: time_s is {time_s}, but must be at least 0 and finite")
     if not 1 <= worker <= num_workers:
         raise UserError(f"{where}: worker is {worker}, but must be 1 to {num_workers}")
