@@ -62,8 +62,11 @@ def job_tables() -> dict[str, str]:
         for name, field in Job.model_fields.items()
         if field.annotation
     }
-    stale = markdown(("field", "value", "default", "meaning"), fields(DEFINITIONS["StaleTable"]))
-    return {**sections, "`stale`": stale, "Schedules": schedules(), "Presets": presets()}
+    inner = {
+        f"`{name}`": markdown(("field", "value", "default", "meaning"), fields(DEFINITIONS[table]))
+        for name, table in (("stale", "StaleTable"), ("jitter", "Jitter"))
+    }
+    return {**sections, **inner, "Schedules": schedules(), "Presets": presets()}
 
 
 def run_file_tables() -> dict[str, str]:
@@ -85,7 +88,7 @@ def fields(table: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             f"`{name}`",
             values(field),
             "required" if name in required else default(field.get("default")),
-            field.get("description", ""),
+            " ".join(field.get("description", "").split()),
         )
         for name, field in table["properties"].items()
     ]
@@ -143,7 +146,7 @@ def kind(field: Mapping[str, Any]) -> str:
 
 def bounds(field: Mapping[str, Any]) -> str:
     """Return the bounds of a number."""
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     return ",".join(f" {sign} {field[key]}" for key, sign in signs.items() if key in field)
 
 

@@ -80,13 +80,17 @@ def _compare(run: "Run", job: "Job") -> int:
 
 
 def _ask_what_if(run: "Run", job: "Job", output: Path, force: bool) -> None:
+    from hybridmpi.cli.interruption import Interruption
     from hybridmpi.cli.progress import watch
     from hybridmpi.engines.what_if import what_if
 
+    interruption = Interruption()
     with watch(live=False, is_shown=True, title=output.stem) as watcher:
         watcher.tell(
             f"{output.stem}: the compute times of {run.path.name} under another method ..."
         )
-        outcome, used, resampled = what_if(run, job, output, force=force, report=watcher.report)
+        outcome, used, resampled = what_if(
+            run, job, output, force=force, interrupted=interruption.reason, report=watcher.report
+        )
     watcher.conclude(outcome)
     click.echo(f"  compute times  {used:,} used, {resampled:,} of them resampled")

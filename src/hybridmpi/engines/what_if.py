@@ -1,5 +1,6 @@
 """A recorded run's compute times under another method: a simulated run."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from hybridmpi.config import Job
@@ -12,7 +13,13 @@ from hybridmpi.runlog.run import Run
 
 
 def what_if(
-    run: Run, job: Job, output: Path, *, force: bool = False, report: Report = lambda _: None
+    run: Run,
+    job: Job,
+    output: Path,
+    *,
+    force: bool = False,
+    interrupted: Callable[[], str] = lambda: "",
+    report: Report = lambda _: None,
 ) -> tuple[Outcome, int, int]:
     """Simulate `job` with the compute times that each worker of a recorded run had.
 
@@ -41,6 +48,10 @@ def what_if(
 
     simulation = Simulation(job, times=times)
     outcome = simulation.run(
-        output, force=force, report=report, attributes={"compute_times_of": str(run.path.name)}
+        output,
+        force=force,
+        interrupted=interrupted,
+        report=report,
+        attributes={"compute_times_of": str(run.path.name)},
     )
     return outcome, kept[0].used, kept[0].resampled

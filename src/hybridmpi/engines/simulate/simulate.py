@@ -207,6 +207,7 @@ class Simulation:
         )
         self._serve(server, interrupted, report)
         server.finish()
+        report(server.status(server.end_s, "training"))
         recorder.event(server.end_s, "end", 0, core.stop_reason)
         recorder.flush()
         recorder.writer.final(self.end.parameters.numpy(), core.version)
