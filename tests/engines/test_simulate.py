@@ -16,6 +16,7 @@ from hybridmpi import read_run
 from hybridmpi.config import Job
 from hybridmpi.config.load import parse_job
 from hybridmpi.core.presets import PRESETS
+from hybridmpi.engines.replay import replay
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import Times
 from hybridmpi.errors import RunFailed, UserError
@@ -142,6 +143,19 @@ def test_every_gradient_is_accounted_for(simulate: Simulate, preset: str) -> Non
     discards = {"m-sync", "k-sync", "rennala", "ringmaster"}
     has_cancelled = bool(events(run, "cancelled"))
     assert (count.discarded > 0 or has_cancelled) == (preset in discards)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_gradients_are_computed_at_the_version_of_their_release(
+    simulate: Simulate, preset: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("time_s,worker,event\n1.5,2,leave\n4.25,2,join\n6,1,leave\n")
+    run = simulate(preset, simulate={**LEARNING, "trace": str(path)})
+    verdict = replay(run, parse_job(run.config, "run"))
+    assert verdict.first_difference == ""
+    assert verdict.equal_losses == verdict.gradients == 40
+    assert verdict.largest_parameter_difference == 0
 
 
 def test_with_one_worker_every_method_has_the_same_bits(simulate: Simulate) -> None:
