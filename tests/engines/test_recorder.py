@@ -96,11 +96,13 @@ def test_rows_do_not_depend_on_when_they_are_flushed(new_run: Callable[..., RunW
         method = Method(
             over("gradients", linear(1, 0.2)), over("steps", constant(0.1)), stale=discard_from(2)
         )
-        server = ParameterServer(method, Limits(gradients=40), range(1, 6))
+        server = ParameterServer(method, Limits(gradients=41), range(1, 6))
         computing = {w: 0 for release in server.start() for w in release.workers}
         for n in range(60):
             worker = sorted(computing)[n * n % len(computing)]
-            pushed = push(worker, n, row=n)._replace(version=computing.pop(worker))
+            pushed = push(worker, n, row=n)._replace(
+                version=computing.pop(worker), is_finite=n % 11 != 5
+            )
             staleness = server.version - pushed.version
             instructions = server.receive(pushed, n / 10)
             recorder.push(pushed, n / 10, staleness, instructions)
@@ -111,16 +113,21 @@ def test_rows_do_not_depend_on_when_they_are_flushed(new_run: Callable[..., RunW
                     computing |= dict.fromkeys(instruction.workers, server.version)
             if n % every == 0:
                 recorder.flush()
+            if n == 30:
+                recorder.event(n / 10, "lost", 3)
             if server.is_finished:
                 break
         runs.append(finished(recorder, writer))
     first = runs[0]
+    assert {"cancelled", "non-finite", "late", "lost"} <= set(first.events.kind)
+    assert first.events.gradients.is_monotonic_increasing
     count = first.accounting()
-    assert (count.pushed, count.discarded > 3, count.stepped > 20) == (40, True, True)
+    assert (count.pushed, count.discarded > 3, count.stepped > 20) == (41, True, True)
     assert first.steps.gradients.max() > 2
     for run in runs[1:]:
         assert_frame_equal(run.gradients, first.gradients)
         assert_frame_equal(run.steps, first.steps)
+        assert_frame_equal(run.events, first.events)
     stepped = first.gradients[first.gradients.step >= 0].groupby("step")
     assert stepped.weight.sum().to_numpy() == pytest.approx(1.0)
     assert stepped.size().tolist() == first.steps.gradients.tolist()

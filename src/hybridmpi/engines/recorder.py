@@ -89,9 +89,11 @@ class Recorder:
             kind: What happened.
             worker: To whom.
             detail: What happened, in words.
-            before: How many of the pushes since the last flush came before it; all if not given.
+            before: How many of the pushes not yet written came before it; all if not given.
         """
-        before = len(self._pushes) if before is None else before
+        if before is None:
+            self._write_pushes()  # their events come first, whenever the file is flushed
+            before = 0
         late = bisect_left(self._late, before)
         self.writer.event(now_s, kind, worker, detail, self._written + before - late)
 
@@ -162,15 +164,13 @@ class Recorder:
 
     def _write_events(self) -> None:
         """Write what happened to batches that are in no step; of a stale push its row tells."""
-        next_batch = self._next_batch
-        for number, (worker, batch, *_) in enumerate(self._pushes):
+        next_batch, discards, times_s = self._next_batch, self._discards, self._times_s
+        for number, push in enumerate(self._pushes):
+            worker, batch = push[0], push[1]
             for passed_over in range(next_batch[worker], batch):
-                self.event(
-                    self._times_s[number], "cancelled", worker, f"batch {passed_over}", number
-                )
+                detail = f"batch {passed_over}"
+                self.event(times_s[number], "cancelled", worker, detail, number)
             next_batch[worker] = batch + 1
-        for number, reason in self._discards.items():
-            push = self._pushes[number]
-            detail = f"batch {push.batch} at version {push.version}, loss {push.loss:g}"
-            if reason != "stale":
-                self.event(self._times_s[number], reason, push.worker, detail, number + 1)
+            if number in discards and discards[number] != "stale":
+                detail = f"batch {batch} at version {push.version}, loss {push.loss:g}"
+                self.event(times_s[number], discards[number], worker, detail, number + 1)
