@@ -102,6 +102,7 @@ def events(run: Run, *kinds: str) -> list[list[Any]]:
 def assert_same(first: Run, second: Run) -> None:
     for table in ("gradients", "steps", "evaluations", "workers", "events"):
         assert_frame_equal(getattr(first, table), getattr(second, table), check_exact=True)
+    assert first.attributes["content_sha256"] == second.attributes["content_sha256"]
     assert first.final is not None
     assert second.final is not None
     assert first.final.tobytes() == second.final.tobytes()
@@ -119,6 +120,7 @@ def test_the_same_job_has_the_same_tables_and_bits(simulate: Simulate, preset: s
     assert_same(first, second)
     other = simulate(preset, run={"seed": 4}, **sections)
     assert first.gradients.time_s.tolist() != other.gradients.time_s.tolist()
+    assert first.attributes["content_sha256"] != other.attributes["content_sha256"]
     assert first.final is not None
     assert other.final is not None
     assert first.final.tobytes() != other.final.tobytes()

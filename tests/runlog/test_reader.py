@@ -49,6 +49,7 @@ def test_tables_come_back_as_data_frames(small_run: Path) -> None:
     assert run.path == small_run
     assert run.status == "complete"
     assert run.config["method"]["preset"] == "hybrid"
+    assert len(run.attributes.pop("content_sha256")) == 64
     assert run.attributes == {
         "torch_version": "2.5",
         "hosts": "zürich",

@@ -1,5 +1,6 @@
 """Writing the run file while the run goes on."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,7 @@ class RunWriter:
             # Attributes may change only outside SWMR mode.
             with _open(self.path) as file:
                 file["final"].attrs["version"] = self._final_version
+                file.attrs["content_sha256"] = _content_hash(file)
                 file.attrs.update(attributes)
                 file.attrs["status"] = status
 
@@ -186,6 +188,18 @@ class RunWriter:
                 f"writing the run file '{self.path}' failed: {error}; "
                 "it holds the run up to the last flush"
             ) from error
+
+
+def _content_hash(file: Any) -> str:
+    """Return a hash of what a run consists of: its tables and its final parameters.
+
+    Not of where it came from: job, versions, hosts' names in attributes, start time.
+    """
+    digest = hashlib.sha256()
+    for name in (*(table.name for table in schema.LOGS), schema.WORKERS.name, "final"):
+        digest.update(f"{name}:".encode())
+        digest.update(file[name][()].tobytes())
+    return digest.hexdigest()
 
 
 def _open(path: Path) -> Any:
