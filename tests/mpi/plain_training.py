@@ -110,7 +110,8 @@ def _train_data_parallel(
         optimizer.step()
     if rank == 0:
         torch.save(_flat(model), folder / "final.pt")
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # a thread of gloo that outlives the interpreter would abort the process
 
 
 def _optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
