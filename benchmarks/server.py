@@ -33,6 +33,7 @@ SIZES = (62_000, 1_200_000, 11_700_000)
 WORKERS = (4, 25)
 LEARNING_RATE = 1e-6
 REPEATS = 5
+ROUNDS = 4  # gradients of each worker in a run, at least: the first touch of memory is start-up
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def measure(
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
     bound = run_bound(ranks, size, threshold, seconds)
-    count = ranks.comm.bcast(max(1, int(bound * seconds / 4 / ranks.num_workers))) * (
+    count = ranks.comm.bcast(max(ROUNDS, int(bound * seconds / 4 / ranks.num_workers))) * (
         ranks.num_workers
     )
     warm_up = ranks.num_workers * 4
