@@ -20,11 +20,11 @@ from hybridmpi.engines.simulate.cluster import Cluster
 from hybridmpi.engines.simulate.end import VirtualEnd
 from hybridmpi.engines.simulate.task import Task
 from hybridmpi.engines.simulate.times import NS, ModelledTimes, Times
-from hybridmpi.engines.simulate.trace import Availability, always, read_trace
+from hybridmpi.engines.simulate.trace import always, read_trace
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.engines.status import Report
 from hybridmpi.engines.versions import Versions
-from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
 from hybridmpi.learning.optimizer import ServerOptimizer
@@ -44,14 +44,12 @@ class Simulation:
         job: Job,
         *,
         times: Callable[[Times], Times] = lambda modelled: modelled,
-        availability: Availability | None = None,
     ) -> None:
         """Load what is needed.
 
         Args:
             job: The job.
             times: Takes the modelled times and returns those that count.
-            availability: Who is there when; the job's trace if not given.
 
         Raises:
             UserError: If data, model or trace cannot be had, or a limit cannot be counted.
@@ -72,14 +70,10 @@ class Simulation:
             section, seed=job.run.seed, delays=self.delays, message_bytes=message_bytes
         )
         self.limits = job.limits(self.learners.training_samples if self.learners else 0)
-        if availability is None:
-            availability = (
-                read_trace(section.trace, section.workers)
-                if section.trace
-                else always(section.workers)
-            )
+        availability = (
+            read_trace(section.trace, section.workers) if section.trace else always(section.workers)
+        )
         self._present = availability.present
-        self._message_bytes = message_bytes
         initial = self.learners.initial if self.learners else torch.zeros(0)
         self.versions = Versions(initial)
         self.end = VirtualEnd(self.versions, self._layout.size)
@@ -124,7 +118,7 @@ class Simulation:
         recorder = Recorder(self._create(output, force, attributes or {}))
         try:
             return self._run(output, recorder, interrupted, report)
-        except RunFailed as error:
+        except Exception as error:
             recorder.close("failed", error=str(error))
             raise
 
