@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train: the command that each rank runs.",
     "simulate": "Train on virtual time, with any number of workers, without MPI.",
     "replay": "Compute a recorded run again: bit for bit, or under another method.",
+    "calibrate": "Fit the simulator's machine to a recorded run.",
     "config": "Show a job with all its fields, their meanings and units.",
     "show": "Show what a run file holds.",
     "export": "Write a run's trained model to a safetensors file.",

@@ -25,6 +25,11 @@ def resolved(job: Job, width: int = 100) -> str:
     return "\n\n".join([head, *parts]) + "\n"
 
 
+def section_as_toml(name: str, section: Table, width: int = 100) -> str:
+    """Return one section of a job as TOML, as `resolved` does."""
+    return _section(name, section, width) + "\n"
+
+
 def _section(name: str, table: Table, width: int, meaning: str = "", origin: str = "") -> str:
     """Return a table and, behind it, the tables in it."""
     fields = dict(sorted(table, key=lambda field: field[0] != "schedule"))

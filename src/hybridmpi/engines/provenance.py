@@ -2,9 +2,10 @@
 
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
+from types import MappingProxyType
 
 import torch
 
@@ -14,7 +15,11 @@ _LIBRARIES = ("torch", "numpy", "h5py")
 
 
 def provenance(
-    engine: str, *, num_workers: int, training_samples: int, hosts: Iterable[str] = ()
+    engine: str,
+    *,
+    num_workers: int,
+    training_samples: int,
+    hosts: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, str | int | float]:
     """Return what a reader, or a replay, must know of a run besides its job.
 
@@ -22,14 +27,14 @@ def provenance(
         engine: "mpi" or "simulate".
         num_workers: Number of workers.
         training_samples: Size of the training set; 0 where there is none.
-        hosts: The machines.
+        hosts: Usable cores of each machine, by its name.
     """
     return {
         "engine": engine,
         "hybridmpi_version": __version__,
         "library_versions": json.dumps({name: library_version(name) for name in _LIBRARIES}),
         "python_version": platform.python_version(),
-        "hosts": json.dumps(sorted(set(hosts))),
+        "hosts": json.dumps(dict(hosts), sort_keys=True),
         "num_workers": num_workers,
         "torch_threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),

@@ -31,9 +31,10 @@ class Recorder:
         self.non_finite_in_a_row = 0
         self.discarded = 0
         self.writer = writer
-        self._pushes: list[Push] = []  # since the last flush, with the next two
+        self._pushes: list[Push] = []  # since the last flush, with the next three
         self._times_s: list[float] = []
         self._staleness: list[int] = []
+        self._server_s: list[float] = []
         self._discards: dict[int, DiscardReason] = {}  # by position in these lists
         self._late: list[int] = []
         self._steps: list[Step] = []
@@ -72,6 +73,10 @@ class Recorder:
         self._pushes.append(push)
         self._times_s.append(now_s)
         self._staleness.append(staleness)
+
+    def served(self, server_s: float) -> None:
+        """Record how long the server was busy with the last push."""
+        self._server_s.append(server_s)
 
     def step(self, step: Step, now_s: float) -> None:
         """Record a step and the weights of its gradients."""
@@ -125,6 +130,7 @@ class Recorder:
             if name in GRADIENTS.names:
                 rows[name] = column
         rows["time_s"], rows["staleness"], rows["step"] = self._times_s, self._staleness, -1
+        rows["server_s"][: len(self._server_s)] = self._server_s  # one less if that push failed
         rows["accepted"] = True
         self._write_events()
         if self._discards:
@@ -135,7 +141,7 @@ class Recorder:
         accepted = np.flatnonzero(rows["accepted"])
         self._buffered = np.concatenate([self._buffered, rows[accepted]])
         self._numbers = np.concatenate([self._numbers, first + accepted])
-        self._pushes, self._times_s, self._staleness = [], [], []
+        self._pushes, self._times_s, self._staleness, self._server_s = [], [], [], []
         self._discards, self._late = {}, []
 
     def _write_steps(self) -> None:

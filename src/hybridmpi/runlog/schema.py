@@ -88,6 +88,7 @@ GRADIENTS = Table(
         Column("samples", "i8", "samples in the mini-batch"),
         Column("compute_s", "f8", "seconds spent computing it, without the job's extra delays"),
         Column("wait_s", "f8", "seconds that the worker waited for its release before that"),
+        Column("server_s", "f8", "seconds that the server was busy with it, and with its step"),
     ),
 )
 STEPS = Table(

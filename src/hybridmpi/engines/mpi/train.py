@@ -88,7 +88,7 @@ def _train(
     agree(ranks.comm, lambda: _check_world(ranks, job))
     torch.set_num_threads(ranks.threads)
     setup = Setup(ranks, job)
-    hosts = ranks.comm.allgather(socket.gethostname())
+    hosts = ranks.comm.allgather((socket.gethostname(), ranks.cores))
     if ranks.is_server:
         tell(setup.describe())
     writer = agree(
@@ -125,10 +125,10 @@ def _check_world(ranks: Ranks, job: Job) -> None:
         )
 
 
-def _create(setup: Setup, output: Path, hosts: list[str], force: bool) -> RunWriter:
+def _create(setup: Setup, output: Path, hosts: list[tuple[str, int]], force: bool) -> RunWriter:
     job, sizes = setup.job, setup.share.facts.shard_sizes
     workers = [
-        (rank, hosts[rank], "cpu", sizes[rank - 1], rank in setup.delayed)
+        (rank, hosts[rank][0], "cpu", sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))
     ]
     return RunWriter.create(
@@ -138,7 +138,7 @@ def _create(setup: Setup, output: Path, hosts: list[str], force: bool) -> RunWri
             "mpi",
             num_workers=setup.ranks.num_workers,
             training_samples=setup.share.facts.training_samples,
-            hosts=hosts,
+            hosts=dict(hosts),
         )
         | {
             "mpi4py_version": library_version("mpi4py"),

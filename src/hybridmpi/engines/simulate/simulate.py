@@ -171,6 +171,7 @@ class Simulation:
             if isinstance(event, Task):
                 end.busy_until_ns += per_gradient_ns
                 self._arrive(server, event, now_s)
+                server.recorder.served((end.busy_until_ns - now_ns) / NS)
             elif event is None:
                 server.carry_out(core.stop("time limit"), now_s)
             elif event.joins:
