@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridmpi.experiments.holm import adjust_holm
@@ -28,6 +28,7 @@ def test_single_test_and_no_test_stay_as_they_are() -> None:
     assert adjust_holm([]).tolist() == []
 
 
+@settings(deadline=None)
 @given(p_value_lists)
 def test_adjusting_keeps_the_order_and_lowers_nothing(p_values: list[float]) -> None:
     adjusted = adjust_holm(p_values)
@@ -35,6 +36,7 @@ def test_adjusting_keeps_the_order_and_lowers_nothing(p_values: list[float]) -> 
     assert (np.diff(adjusted[np.argsort(p_values, kind="stable")]) >= 0).all()
 
 
+@settings(deadline=None)
 @given(p_value_lists, st.randoms())
 def test_order_of_the_tests_does_not_matter(p_values: list[float], rng) -> None:
     order = rng.sample(range(len(p_values)), len(p_values))
@@ -42,6 +44,7 @@ def test_order_of_the_tests_does_not_matter(p_values: list[float], rng) -> None:
     assert shuffled.tolist() == [adjust_holm(p_values)[i] for i in order]
 
 
+@settings(deadline=None)
 @given(p_value_lists, st.floats(0, 0.99))
 def test_rejects_what_the_step_down_procedure_rejects(p_values: list[float], level: float) -> None:
     rejected = 0

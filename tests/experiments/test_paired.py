@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -109,6 +109,7 @@ def test_equivalence_p_value_is_that_of_statsmodels(margin: float, p_value: floa
     assert comparison.equivalence_p_value(margin) == pytest.approx(p_value, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(pairs, st.floats(0.001, 1))
 def test_equivalence_p_value_is_the_larger_of_scipys_one_sided_tests(
     pair: np.ndarray, margin: float
@@ -121,6 +122,7 @@ def test_equivalence_p_value_is_the_larger_of_scipys_one_sided_tests(
     assert comparison.equivalence_p_value(margin) == pytest.approx(max(above, below), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(pairs)
 def test_swapping_method_and_reference_changes_the_sign_only(pair: np.ndarray) -> None:
     method, reference = pair

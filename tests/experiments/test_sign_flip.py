@@ -3,7 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -58,6 +58,7 @@ def test_p_value_is_scipys_where_there_are_no_ties(num_pairs: int) -> None:
     assert sign_flip_p_value(differences) == pytest.approx(test.pvalue, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(counts)
 def test_ties_are_counted_as_on_paper(pairs: list[tuple[int, int]]) -> None:
     whole = [method - reference for method, reference in pairs]
@@ -69,6 +70,7 @@ def test_ties_are_counted_as_on_paper(pairs: list[tuple[int, int]]) -> None:
     assert sign_flip_p_value(accuracy_differences(pairs)) == float(share)
 
 
+@settings(deadline=None)
 @given(counts, st.randoms())
 def test_neither_order_nor_side_of_the_pairs_matters(pairs: list[tuple[int, int]], rng) -> None:
     shuffled = rng.sample(pairs, len(pairs))
