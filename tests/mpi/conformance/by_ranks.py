@@ -208,6 +208,8 @@ def main() -> None:
         for num_nodes in scenario.num_nodes:
             plays = world.rank <= scenario.workers
             batons = world.Split(plays, world.rank)
+            if world.rank == 0:
+                print(name, num_nodes, flush=True)  # which one it was, if it fails
             if plays:
                 path = Path(f"{name}-{num_nodes}.h5")
                 records[name, num_nodes] = play(scenario, batons, path, num_nodes)
