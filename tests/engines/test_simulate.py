@@ -464,6 +464,15 @@ def test_interrupted_run_is_stopped(tmp_path: Path) -> None:
     assert run.accounting().pushed < 40
 
 
+def test_workers_that_compute_when_a_run_is_interrupted_push_late(tmp_path: Path) -> None:
+    Simulation(job()).run(tmp_path / "run.h5", interrupted=lambda: "signal SIGTERM")
+    run = read_run(tmp_path / "run.h5")
+    assert run.duration_s == 1.0
+    assert events(run, "late") == [[1.0, "late", worker] for worker in (2, 3, 4)] + [
+        [2.0, "late", 1]
+    ]
+
+
 def test_run_fails_after_gradients_that_are_not_finite(tmp_path: Path) -> None:
     broken = job(simulate={"learning": True}, optimizer={"learning_rate": 1e38, "momentum": 0.9})
     with pytest.raises(RunFailed, match="10 gradients in a row held NaN or infinity"):

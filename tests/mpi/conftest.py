@@ -196,6 +196,12 @@ def ranks(tmp_path: Path, _mpirun: None) -> Ranks:
     return Ranks(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def ranks_of_module(tmp_path_factory: pytest.TempPathFactory, _mpirun: None) -> Ranks:
+    """Start ranks in a folder of this module's tests."""
+    return Ranks(tmp_path_factory.mktemp("ranks"))
+
+
 @dataclass(frozen=True)
 class World:
     """Jobs that were trained one after the other by the same ranks.

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from torch import Tensor, nn
 
 from hybridmpi.learning.datasets import DataSet
+from hybridmpi.learning.datasets.digits import digits
 
 Shape = tuple[int, int, int]
 SLOW_EVALUATION_S = 0.2
@@ -110,3 +111,13 @@ def one_sample(root: Path | None) -> DataSet:
     del root
     inputs, labels = torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64)
     return DataSet("one sample", inputs, labels, inputs, labels, num_classes=2)
+
+
+def digits_with_an_overflow(root: Path | None, sample: int) -> DataSet:
+    """Return the digits, one of which overflows when it is normalised."""
+    del root
+    plain = digits()
+    train, test = plain.train_inputs / 255, plain.test_inputs / 255
+    train[sample] = torch.finfo(torch.float32).max
+    labels, test_labels = plain.train_labels, plain.test_labels
+    return DataSet("overflow", train, labels, test, test_labels, 10, mean=(0.0,), std=(0.5,))

@@ -26,6 +26,7 @@ class Loop:
         straggler_limit_s: float,
         interrupted: Callable[[], str] = lambda: "",
         report: Report = lambda _: None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare to serve.
 
@@ -37,6 +38,7 @@ class Loop:
             straggler_limit_s: How long to wait, at the end, for workers that still compute.
             interrupted: Asked now and then; a reason ends the run.
             report: Told now and then how the run is doing.
+            clock: Returns seconds, never decreasing.
         """
         self._server = server
         self._end = end
@@ -45,6 +47,7 @@ class Loop:
         self._straggler_limit_s = straggler_limit_s
         self._interrupted = interrupted
         self._report = report
+        self._clock = clock
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
 
@@ -58,7 +61,7 @@ class Loop:
             RunFailed: If a worker failed, or too many gradients in a row were not finite.
         """
         core = self._server.core
-        self._started_s = time.perf_counter()
+        self._started_s = self._clock()
         self._server.start()
         while not core.is_finished:
             if not self._take_arrivals():
@@ -69,7 +72,7 @@ class Loop:
         return core.is_finished
 
     def _now_s(self) -> float:
-        return time.perf_counter() - self._started_s
+        return self._clock() - self._started_s
 
     def _take_arrivals(self) -> bool:
         """Take what has arrived; how long each push kept the server busy includes receiving it."""

@@ -187,9 +187,8 @@ class Simulation:
                 next_housekeeping_s = time.monotonic() + _HOUSEKEEPING_S
                 server.recorder.flush_if_due(time.monotonic())
                 report(server.status(now_s))
-                if interrupted():
-                    server.carry_out(core.stop(interrupted()), now_s)
-                    break
+                if not core.stop_reason and (reason := interrupted()):
+                    server.carry_out(core.stop(reason), now_s)
 
     def _arrive(self, server: Server, task: Task, now_s: float) -> None:
         """Compute the gradient of a push now that it arrives, and hand it to the server."""
