@@ -5,6 +5,7 @@ from click.testing import CliRunner, Result
 
 from hybridmpi import read_run
 from hybridmpi.cli import main
+from hybridmpi.cli.progress.wording import duration
 
 JOB = """
 run = { gradient_limit = 57, output = "run.h5" }
@@ -24,18 +25,27 @@ def simulate(*settings: str) -> Result:
     return CliRunner().invoke(main, ["simulate", "job.toml", *options])
 
 
-def test_run_without_learning_is_summed_up_with_the_numbers_of_its_file() -> None:
-    result = simulate()
+@pytest.mark.parametrize(
+    ("settings", "reason", "pushed"),
+    [
+        ((), "gradient limit", 57),
+        (("run.time_limit_s=9.5",), "time limit", 27 + 1),  # 3 a second, and worker 4's at 7 s
+    ],
+)
+def test_run_without_learning_is_summed_up_with_the_numbers_of_its_file(
+    settings: tuple[str, ...], reason: str, pushed: int
+) -> None:
+    result = simulate(*settings)
     run = read_run("run.h5")
     count = run.accounting()
     assert (result.exit_code, run.status) == (0, "complete")
-    assert (count.pushed, count.discarded > 0) == (57, True)
+    assert (count.pushed, count.discarded > 0) == (pushed, True)
     assert result.stdout.splitlines()[-7:] == [
-        "complete (gradient limit)",
+        f"complete ({reason})",
         "  test accuracy  not evaluated",
-        f"  gradients      57, {count.discarded} of them discarded",
+        f"  gradients      {pushed}, {count.discarded} of them discarded",
         f"  steps          {len(run.steps)}",
-        f"  duration       {run.duration_s:.0f} s",
+        f"  duration       {duration(run.duration_s)}",
         "  run file       run.h5",
         "  look at it     hybridmpi show run.h5",
     ]
