@@ -147,7 +147,11 @@ def kind(field: Mapping[str, Any]) -> str:
 def bounds(field: Mapping[str, Any]) -> str:
     """Return the bounds of a number."""
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    return ",".join(f" {sign} {field[key]}" for key, sign in signs.items() if key in field)
+    return ",".join(f" {sign} {_short(field[key])}" for key, sign in signs.items() if key in field)
+
+
+def _short(number: float) -> str:
+    return f"{number:g}".replace("e+0", "e") if isinstance(number, float) else str(number)
 
 
 def default(value: object) -> str:

@@ -34,6 +34,18 @@ def damping(job: Job) -> list[float]:
         (["compute_per_sample_s=-1"], ".compute_per_sample_s: must be greater than or equal to 0"),
         (["compute_fixed_s=nan"], ".compute_fixed_s: must be finite, not nan"),
         (["compute_fixed_s=inf"], ".compute_fixed_s: must be finite, not inf"),
+        (["compute_fixed_s=1e300"], ".compute_fixed_s: must be less than 1000000000, not 1e+300"),
+        (["compute_per_sample_s=1e9"], ".compute_per_sample_s: must be less than 1000000000, not"),
+        (["latency_s=[1e300]"], ".latency_s.0: must be less than 1000000000, not 1e+300"),
+        (["resend_s=1e300"], ".resend_s: must be less than 1000000000, not 1e+300"),
+        (["server_per_step_s=1e300"], ".server_per_step_s: must be less than 1000000000, not 1e"),
+        (["server_per_gradient_s=1e300"], ".server_per_gradient_s: must be less than 1000000000"),
+        (["slowness=[1e300]"], ".slowness.0: must be less than 1000000000, not 1e+300"),
+        (["bandwidth_bytes_per_s=[1e-300]"], ".bandwidth_bytes_per_s.0: must be greater than or"),
+        (["message_bytes=1000000000001"], ".message_bytes: must be less than or equal to 10000000"),
+        (["workers=1000001"], ".workers: must be less than or equal to 1000000, not 1000001"),
+        (["jitter={distribution='lognormal',sigma=1e200}"], ".jitter.sigma: must be less than 10"),
+        (["jitter={distribution='empirical',factors=[1e300]}"], ".jitter.factors.0: must be less"),
         (["latency_s=[0.1, -0.1]"], ".latency_s.1: must be greater than or equal to 0, not -0.1"),
         (["latency_s=0.1"], ".latency_s: must be a list in square brackets, not 0.1"),
         (["resend_s=-1"], ".resend_s: must be greater than or equal to 0, not -1"),
@@ -46,7 +58,10 @@ def damping(job: Job) -> list[float]:
         (["loss=[1]"], ".loss.0: must be less than 1, not 1"),
         (["loss=[nan]"], ".loss.0: must be less than 1, not nan"),
         (["loss=[-0.1]"], ".loss.0: must be greater than or equal to 0, not -0.1"),
-        (["bandwidth_bytes_per_s=[0]"], ".bandwidth_bytes_per_s.0: must be greater than 0, not 0"),
+        (
+            ["bandwidth_bytes_per_s=[0]"],
+            ".bandwidth_bytes_per_s.0: must be greater than or equal t",
+        ),
         (["bandwidth_bytes_per_s=[1e6]"], ": without a model (learning = false) the size of a mes"),
         (["message_bytes=0"], ".message_bytes: must be greater than or equal to 1, not 0"),
         (["workers_per_host=0"], ".workers_per_host: must be greater than or equal to 1, not 0"),
@@ -89,6 +104,12 @@ def test_mistake_is_told_with_what_is_allowed(
     with pytest.raises(UserError) as caught:
         load_job(job_file, [f"simulate.{setting}" for setting in settings])
     assert str(caught.value).startswith(f"{job_file}: simulate{told}")
+
+
+@pytest.mark.parametrize("field", ["delays.min_s", "delays.max_s", "run.straggler_limit_s"])
+def test_seconds_without_sense_are_refused_everywhere(job_file: Path, field: str) -> None:
+    with pytest.raises(UserError, match=rf"{field}: must be less than 1000000000, not 1e\+300"):
+        load_job(job_file, [f"{field}=1e300"])
 
 
 def test_fixed_or_per_sample_time_is_enough(job_file: Path) -> None:

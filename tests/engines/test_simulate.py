@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
-from torch import nn
+from torch import Tensor, nn
 
 from hybridmpi import read_run
 from hybridmpi.config import Job
@@ -18,10 +18,12 @@ from hybridmpi.core.presets import PRESETS
 from hybridmpi.engines.replay import replay
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import Times
+from hybridmpi.engines.status import Status
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.runlog.run import Run
 
 WORKERS = 4
+BREAKS_AT = 13
 Simulate = Callable[..., Run]
 GROWING = {"schedule": "step", "initial": 1, "increment": 1, "every": 10}
 SHRINKING = {"schedule": "step", "initial": 4, "increment": -1, "every": 10}
@@ -37,6 +39,23 @@ LEARNING = {
 def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Return a user's own model."""
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+
+class Breaking(nn.Sequential):
+    """Computes so many batches, besides the one that tries the model, and no more."""
+
+    computed = -1
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training and self.computed == BREAKS_AT:
+            raise ArithmeticError("this batch cannot be computed")
+        self.computed += self.training
+        output: Tensor = super().forward(inputs)
+        return output
+
+
+def breaking(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    return Breaking(softmax(shape, classes))
 
 
 def method_of(preset: str) -> dict[str, Any]:
@@ -480,3 +499,36 @@ def test_run_fails_after_gradients_that_are_not_finite(tmp_path: Path) -> None:
     run = read_run(tmp_path / "run.h5")
     assert run.status == "failed"
     assert run.events.kind.tolist().count("non-finite") == 10
+
+
+def test_run_that_breaks_while_it_reports_is_closed_as_failed(tmp_path: Path) -> None:
+    def report(status: Status) -> None:
+        raise ZeroDivisionError(f"no report of {status.phase}")
+
+    with pytest.raises(ZeroDivisionError):
+        Simulation(job()).run(tmp_path / "run.h5", report=report)
+    run = read_run(tmp_path / "run.h5")
+    assert run.status == "failed"
+    assert run.attributes["error"] == "no report of training"
+    assert run.final is None
+
+
+def test_run_whose_model_breaks_is_closed_as_failed_with_what_was_pushed(tmp_path: Path) -> None:
+    described = job(simulate={"learning": True}, model={"name": f"{__name__}:breaking"})
+    with pytest.raises(ArithmeticError):
+        Simulation(described).run(tmp_path / "run.h5")
+    run = read_run(tmp_path / "run.h5")
+    assert run.status == "failed"
+    assert run.attributes["error"] == "this batch cannot be computed"
+    assert run.accounting().pushed == run.accounting().stepped == BREAKS_AT
+
+
+def test_run_file_that_cannot_be_closed_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> str:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("hybridmpi.runlog.writer._content_hash", refuse)
+    with pytest.raises(RunFailed, match=r"writing the run file .* failed: the disk is gone"):
+        Simulation(job()).run(tmp_path / "run.h5")

@@ -126,15 +126,40 @@ def test_another_seed_draws_other_compute_times() -> None:
     ]
 
 
-def test_recorded_times_are_taken_in_their_order_and_then_drawn_again() -> None:
-    recorded = {1: [0.5, 0.25, 2.0], 2: [1.0]}
+def test_recorded_times_are_taken_by_batch_and_others_are_drawn_from_the_workers_own() -> None:
+    recorded = {1: {0: 0.5, 1: 0.25, 3: 2.0}, 2: {5: 1.0}}
     times = RecordedTimes(modelled(latency_s=[0.1]), recorded, seed=3)
-    assert [times.compute_ns(1, n, 8) for n in range(3)] == [NS // 2, NS // 4, 2 * NS]
-    assert (times.used, times.resampled) == (3, 0)
-    again = [times.compute_ns(1, n, 8) for n in range(3, 103)]
+    assert [times.compute_ns(1, n, 8) for n in (3, 0, 1)] == [2 * NS, NS // 2, NS // 4]
+    assert times.compute_ns(2, 5, 8) == NS
+    assert (times.used, times.resampled) == (4, 0)
+    assert times.compute_ns(2, 0, 8) == NS
+    again = [times.compute_ns(1, n, 8) for n in (2, *range(4, 103))]
     assert set(again) == {NS // 2, NS // 4, 2 * NS}
-    assert times.compute_ns(2, 7, 8) == NS
-    assert (times.used, times.resampled) == (104, 101)
+    assert (times.used, times.resampled) == (105, 101)
     assert times.up_ns(1, 0) == times.down_ns(1, 0) == 100_000_000
     another = RecordedTimes(modelled(), recorded, seed=3)
     assert another.compute_ns(1, 50, 8) == again[47]
+    assert [another.compute_ns(1, n, 8) for n in (2, *range(4, 103))] == again
+
+
+def test_largest_times_that_are_allowed_are_whole_nanoseconds() -> None:
+    times = modelled(
+        compute_fixed_s=9e8,
+        compute_per_sample_s=0.0,
+        slowness=[9e8],
+        jitter={"distribution": "empirical", "factors": [9e8]},
+        latency_s=[9e8],
+        bandwidth_bytes_per_s=[1.0],
+        message_bytes=10**12,
+        loss=[1 - 2**-53],
+        resend_s=9e8,
+        delays=Delays(0, 1.0, 9e8, 9e8),
+    )
+    assert times.compute_ns(1, 0, 2**31) == pytest.approx(9e8**3 * NS, rel=1e-6)
+    assert times.delay_ns(1, 0) == 900_000_000 * NS
+    assert times.up_ns(1, 0) > (10**12 + 900_000_000) * NS
+
+
+def test_wildest_lognormal_times_are_finite() -> None:
+    times = modelled(jitter={"distribution": "lognormal", "sigma": 9e8})
+    assert {times.compute_ns(1, n, 8) for n in range(100)} == {1}

@@ -31,7 +31,8 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def job(method: str, seed: int = 3) -> dict[str, Any]:
     return {
-        "run": {"gradient_limit": 120, "seed": seed},  # an epoch is 91 batches
+        # an epoch is 91 batches
+        "run": {"gradient_limit": 120, "seed": seed, "keep_snapshots": True},
         "method": METHODS[method],
         "data": {"dataset": "digits", "batch_size": 16},
         "model": {"name": "models_for_ranks:drawing_and_remembering"},
@@ -90,8 +91,16 @@ def first_losses(run: Run) -> list[float]:
     return losses
 
 
+def initial_weights(run: Run) -> Any:
+    """Return the first layer's weights at version 0: biases and buffers may begin as 0."""
+    weights = run.layout["entries"][0]
+    assert len(weights["shape"]) == 2
+    return run.snapshot(0)[: np.prod(weights["shape"])]
+
+
 def test_methods_with_one_seed_face_the_same_world(runs: dict[str, Run]) -> None:
     for other in ("hybrid", "k-batch-async"):
+        np.testing.assert_array_equal(runs["sync"].snapshot(0), runs[other].snapshot(0))
         assert first_losses(runs["sync"]) == first_losses(runs[other])
         assert runs["sync"].workers.equals(runs[other].workers)
 
@@ -99,3 +108,4 @@ def test_methods_with_one_seed_face_the_same_world(runs: dict[str, Run]) -> None
 def test_another_seed_is_another_world(runs: dict[str, Run]) -> None:
     losses, others = first_losses(runs["sync"]), first_losses(runs["other seed"])
     assert set(losses).isdisjoint(others)
+    assert (initial_weights(runs["sync"]) != initial_weights(runs["other seed"])).all()

@@ -1,8 +1,9 @@
 """`hybridmpi replay`: a recorded run again, bit for bit or under another method."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +12,8 @@ from hybridmpi.config.load import change_job
 if TYPE_CHECKING:
     from hybridmpi.config import Job
     from hybridmpi.runlog.run import Run
+
+_NOT_EXPECTED_TO_MATCH = 3  # exit code
 
 
 @click.command()
@@ -43,16 +46,30 @@ def replay(
     loss and the final parameters are compared. With --set, the recorded compute times of each
     worker are played under another method, as a simulated run.
 
-    Ends with exit code 0 if all bits match (or cannot be expected to, which is said), 1 if they
-    do not, 2 for a mistake in what was given.
+    Ends with exit code 0 if all bits match, 1 if some differ, 2 for a mistake in what was given,
+    and 3 if some differ that cannot be expected to match here, which is said: other versions of
+    libraries, another processor, or a GPU.
+
+    With --set, ends with exit code 0 after a complete run and one that was stopped by a signal, 1
+    after a failed one, 2 for a mistake in what was given.
     """
     from hybridmpi.runlog.reader import read_run
 
     run = read_run(run_file)
-    job = change_job(run.config, settings, str(run_file))
+    job = change_job(_without_workers(run.config), settings, str(run_file))
     if all(setting.partition("=")[0].strip() == "data.root" for setting in settings):
         context.exit(_compare(run, job))
     _ask_what_if(run, job, output or run_file.with_name(f"{run_file.stem}-what-if.h5"), force)
+
+
+def _without_workers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out simulate.workers, so that a job has it only where --set gives it.
+
+    In a run recorded under MPI it says nothing of the number of workers.
+    """
+    section = {**config.get("simulate", {})}
+    section.pop("workers", None)
+    return {**config, "simulate": section}
 
 
 def _compare(run: "Run", job: "Job") -> int:
@@ -74,8 +91,8 @@ def _compare(run: "Run", job: "Job") -> int:
     click.echo(f"first difference: {verdict.first_difference}")
     click.echo(f"largest difference of a loss: {verdict.largest_loss_difference:g}")
     if verdict.other_conditions:
-        click.echo(f"bits cannot match here: {'; '.join(verdict.other_conditions)}")
-        return 0
+        click.echo(f"bits cannot be expected to match here: {'; '.join(verdict.other_conditions)}")
+        return _NOT_EXPECTED_TO_MATCH
     return 1
 
 

@@ -20,7 +20,8 @@ def simulate(job: Path, settings: tuple[str, ...], force: bool) -> None:
 
     Example: hybridmpi simulate jobs/quickstart.toml --set simulate.workers=100
 
-    Ends with exit code 0 after a complete run, 1 after a failed one, 2 for a mistake in the job.
+    Ends with exit code 0 after a complete run and one that was stopped by a signal, 1 after a
+    failed one, 2 for a mistake in the job.
     """
     from hybridmpi.cli.interruption import Interruption
     from hybridmpi.cli.progress import watch

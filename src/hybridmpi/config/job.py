@@ -17,10 +17,12 @@ from hybridmpi.config.schedules import (
     AnyCurve,
     AnySchedule,
     Constant,
+    Count,
     Join,
     Linear,
     Positive,
     Rate,
+    Seconds,
     Table,
     ends,
     evaluate_expressions,
@@ -41,9 +43,6 @@ from hybridmpi.core.staleness import (
     discard_from,
 )
 from hybridmpi.errors import nearest
-
-Count = Annotated[int, Field(strict=True, ge=1)]
-Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 class RunSection(Table):
@@ -231,7 +230,7 @@ class DataSection(Table):
     """folder that holds the data set, packed or unpacked"""
     download: bool = False
     """download what is missing into root, on one rank per node"""
-    batch_size: Count = 32
+    batch_size: Annotated[Count, Field(lt=2**31)] = 32
     """samples per gradient"""
     shards: Literal["stride", "contiguous", "dirichlet"] = "stride"
     """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class"""

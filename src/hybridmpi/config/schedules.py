@@ -14,6 +14,9 @@ from hybridmpi.core.schedule import Curve, Schedule, Unit, over
 # Strict: `true` and "3" are no numbers.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+# Below 1e9: 30 years, and no product of such numbers is too large for virtual nanoseconds.
+Seconds = Annotated[float, Field(strict=True, ge=0, lt=1e9, allow_inf_nan=False)]
 
 
 class Table(BaseModel):

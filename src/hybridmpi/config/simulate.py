@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hybridmpi.config.schedules import Positive, Table
+from hybridmpi.config.schedules import Count, Seconds, Table
 
-Count = Annotated[int, Field(strict=True, ge=1)]
-Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(strict=True, gt=0, lt=1e9, allow_inf_nan=False)]
+Bandwidth = Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
 Probability = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
@@ -19,11 +19,11 @@ class Jitter(Table):
         "constant"
     )
     """constant, lognormal, exponential, pareto, or empirical: drawn from `factors`"""
-    sigma: Positive | None = None
+    sigma: Factor | None = None
     """lognormal: standard deviation of the factor's logarithm"""
     shape: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)] | None = None
     """pareto: tail index, above 1; the smaller, the more stragglers"""
-    factors: tuple[Positive, ...] = ()
+    factors: tuple[Factor, ...] = ()
     """empirical: factors, each drawn with equal probability; taken as they are"""
 
     @model_validator(mode="after")
@@ -43,7 +43,7 @@ class SimulateSection(Table):
     A list gives one value per worker, and begins anew where there are more workers than values.
     """
 
-    workers: Count = 25
+    workers: Annotated[Count, Field(le=1_000_000)] = 25
     """number of gradient workers"""
     compute_fixed_s: Seconds = 0.0
     """seconds of computing per gradient, whatever the batch"""
@@ -51,11 +51,11 @@ class SimulateSection(Table):
     """seconds of computing per sample"""
     jitter: Jitter = Field(default_factory=Jitter)
     """random factor of each compute time"""
-    slowness: tuple[Positive, ...] = (1.0,)
+    slowness: tuple[Factor, ...] = (1.0,)
     """factor of the compute times, per worker: 2 is half as fast"""
     latency_s: tuple[Seconds, ...] = (0.0,)
     """seconds that a message takes besides its bytes, per worker"""
-    bandwidth_bytes_per_s: tuple[Positive, ...] = ()
+    bandwidth_bytes_per_s: tuple[Bandwidth, ...] = ()
     """bytes per second of a message, per worker; unlimited if not given"""
     loss: tuple[Probability, ...] = (0.0,)
     """probability that a message is lost and sent again, per worker"""
@@ -69,7 +69,7 @@ class SimulateSection(Table):
     """seconds that the server is busy with each push"""
     server_per_step_s: Seconds = 0.0
     """seconds that the server is busy with each step, besides its last push"""
-    message_bytes: Count | None = None
+    message_bytes: Annotated[Count, Field(le=10**12)] | None = None
     """bytes of a gradient, and of the parameters; the model's, if not given"""
     trace: Path | None = None
     """CSV file of who is there when: columns time_s, worker, event (join or leave)"""

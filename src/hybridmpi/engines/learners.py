@@ -1,19 +1,15 @@
 """What all workers of a run learn from, in one process: one model, and each worker's batches."""
 
-import torch
 from torch import Tensor
 
 from hybridmpi.config import Job
+from hybridmpi.engines.data import LoadedData, batches_of
 from hybridmpi.learning.batches import Batches
-from hybridmpi.learning.datasets import load_dataset
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.optimizer import ServerOptimizer
-from hybridmpi.learning.shards import shard_indices, training_subset
 from hybridmpi.learning.update import Update
-
-Samples = tuple[Tensor, Tensor]
 
 
 class Learners:
@@ -35,31 +31,16 @@ class Learners:
         Raises:
             UserError: If the data set cannot be loaded or shared out, or the model not be built.
         """
-        data = job.data
-        data_set = load_dataset(
-            data.dataset, data.root, download=data.download, options=data.options
-        )
-        self._inputs, self._labels = data_set.train_inputs, data_set.train_labels
-        self._shards = shard_indices(
-            self._labels.numpy(),
-            num_workers,
-            data.shards,
-            seed=job.run.seed,
-            batch_size=data.batch_size,
-            concentration=data.concentration,
-        )
-        self.training_samples = len(self._labels)
-        self.shard_sizes = [len(shard) for shard in self._shards]
-        subset = torch.from_numpy(training_subset(self.training_samples))
-        self.evaluation: tuple[Samples, Samples] = (
-            (self._inputs[subset], self._labels[subset]),
-            (data_set.test_inputs, data_set.test_labels),
-        )
-        self.normalisation = (data_set.mean, data_set.std) if data.normalize else (None, None)
+        self._data = LoadedData(job, num_workers)
+        self._facts = facts = self._data.facts
+        self.training_samples = facts.training_samples
+        self.shard_sizes = facts.shard_sizes
+        self.evaluation = (self._data.training_subset(), self._data.test)
+        self.normalisation = (facts.mean, facts.std)
         model = build_model(
             job.model.name,
-            input_shape=data_set.shape,
-            num_classes=data_set.num_classes,
+            input_shape=facts.shape,
+            num_classes=facts.num_classes,
             seed=job.run.seed,
         )
         if job.model.initial is not None:
@@ -87,16 +68,6 @@ class Learners:
     def batches(self, worker: int) -> Batches:
         """Return the batches of a worker."""
         if worker not in self._batches:
-            chosen = torch.from_numpy(self._shards[worker - 1])
-            mean, std = self.normalisation
-            self._batches[worker] = Batches(
-                self._inputs[chosen],
-                self._labels[chosen],
-                batch_size=self._job.data.batch_size,
-                seed=self._job.run.seed,
-                worker=worker,
-                mean=mean,
-                std=std,
-                augmentation=self._job.data.augmentation,
-            )
+            shard = self._data.shard(worker)
+            self._batches[worker] = batches_of(worker, self._job, self._facts, shard)
         return self._batches[worker]

@@ -23,23 +23,25 @@ def what_if(
 ) -> tuple[Outcome, int, int]:
     """Simulate `job` with the compute times that each worker of a recorded run had.
 
+    Args:
+        run: The recorded run.
+        job: What is asked; its number of workers is the recorded one, where it does not say.
+        output: The run file of what would have been.
+        force: Replace a file that is there already.
+        interrupted: Asked now and then; a reason ends the run with status `stopped`.
+        report: Told now and then how the run is doing.
+
     Returns:
-        How the run ended, how many compute times were used, and how many of them were resampled
-        from the worker's own, since those recorded had run out.
+        How the run ended, how many compute times were used, and how many of them were drawn from
+        the worker's own, since the batch has no recorded one.
 
     Raises:
-        UserError: If some worker has no recorded time, or the job cannot be simulated.
+        UserError: If some worker has no recorded time, the job asks for another number of workers,
+            or it cannot be simulated.
     """
     num_workers = int(run.attributes["num_workers"])
-    by_worker = run.gradients.groupby("worker").compute_s
-    recorded_s = {int(worker): times.tolist() for worker, times in by_worker}
-    missing = sorted(set(range(1, num_workers + 1)) - recorded_s.keys())
-    if missing:
-        raise UserError(
-            f"'{run.path}' has no compute time of worker {missing[0]}; replay a longer run"
-        )
-    section = job.simulate.model_copy(update={"workers": num_workers})
-    job = job.model_copy(update={"simulate": section})
+    recorded_s = _compute_times(run, num_workers)
+    job = _with_workers(job, num_workers, run)
     kept: list[RecordedTimes] = []
 
     def times(modelled: Times) -> Times:
@@ -55,3 +57,29 @@ def what_if(
         attributes={"compute_times_of": str(run.path.name)},
     )
     return outcome, kept[0].used, kept[0].resampled
+
+
+def _compute_times(run: Run, num_workers: int) -> dict[int, dict[int, float]]:
+    """Return the recorded seconds of each worker's batches, by batch number."""
+    recorded_s: dict[int, dict[int, float]] = {w: {} for w in range(1, num_workers + 1)}
+    columns = (run.gradients[name].tolist() for name in ("worker", "batch", "compute_s"))
+    for worker, batch, taken_s in zip(*columns, strict=True):
+        recorded_s[worker][batch] = taken_s
+    for worker, times in recorded_s.items():
+        if not times:
+            raise UserError(
+                f"'{run.path}' has no compute time of worker {worker}; replay a longer run"
+            )
+    return recorded_s
+
+
+def _with_workers(job: Job, num_workers: int, run: Run) -> Job:
+    section = job.simulate
+    if "workers" in section.model_fields_set and section.workers != num_workers:
+        raise UserError(
+            f"simulate.workers is {section.workers}, but '{run.path}' has the compute times of "
+            f"{num_workers} workers; leave simulate.workers out, or give numbers of your own to "
+            "hybridmpi simulate"
+        )
+    section = section.model_copy(update={"workers": num_workers})
+    return job.model_copy(update={"simulate": section})

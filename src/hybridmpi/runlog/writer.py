@@ -137,10 +137,14 @@ class RunWriter:
     def flush(self) -> None:
         """Write all rows recorded or amended since the last flush, for readers to see.
 
+        Once the file is closed, does nothing, as `close` does.
+
         Raises:
             RunFailed: If the file cannot be written, for example because the disk is full; it then
                 still holds everything up to the flush before.
         """
+        if not self._file:  # else this error would hide the one with which it was closed
+            return
         with self._named_errors():
             self._check_room(sum(table.growth_bytes for table in self._tables.values()))
             has_changed = [table.flush() for table in self._tables.values()]

@@ -8,25 +8,12 @@ from mpi4py import MPI
 from torch import Tensor
 
 from hybridmpi.config import Job
+from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of
 from hybridmpi.engines.mpi.agreement import agree, wait
 from hybridmpi.learning.batches import Batches
 
-Samples = tuple[Tensor, Tensor]  # inputs and labels
-
 _TAG = 11
 _PART_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What every rank knows of the data set."""
-
-    shape: tuple[int, int, int]
-    num_classes: int
-    training_samples: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    shard_sizes: tuple[int, ...]  # of workers 1..N
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ def share_out(comm: MPI.Intracomm, node: MPI.Intracomm, job: Job) -> Share:
     Raises:
         UserError: On all ranks, if the data set cannot be loaded or shared out.
     """
-    loaded = agree(comm, lambda: _Loaded(comm, job) if node.rank == 0 else None)
+    loaded = agree(comm, lambda: LoadedData(job, comm.size - 1) if node.rank == 0 else None)
     facts: Facts = comm.bcast(loaded.facts if loaded else None)
     ranks = node.allgather(comm.rank)
     if loaded is None:
@@ -71,60 +58,8 @@ def share_out(comm: MPI.Intracomm, node: MPI.Intracomm, job: Job) -> Share:
     return Share(facts, _bytes(*training, *test), evaluation=(training, test))
 
 
-class _Loaded:
-    """The whole data set, on the rank that has loaded it."""
-
-    def __init__(self, comm: MPI.Intracomm, job: Job) -> None:
-        from hybridmpi.learning.datasets import load_dataset
-        from hybridmpi.learning.shards import shard_indices
-
-        data = job.data
-        data_set = load_dataset(
-            data.dataset, data.root, download=data.download, options=data.options
-        )
-        self._inputs, self._labels = data_set.train_inputs, data_set.train_labels
-        self._shards = shard_indices(
-            self._labels.numpy(),
-            comm.size - 1,
-            data.shards,
-            seed=job.run.seed,
-            batch_size=data.batch_size,
-            concentration=data.concentration,
-        )
-        self.test = data_set.test_inputs, data_set.test_labels
-        self.facts = Facts(
-            shape=data_set.shape,
-            num_classes=data_set.num_classes,
-            training_samples=len(self._labels),
-            mean=data_set.mean if data.normalize else None,
-            std=data_set.std if data.normalize else None,
-            shard_sizes=tuple(len(shard) for shard in self._shards),
-        )
-
-    def shard(self, worker: int) -> Samples:
-        indices = torch.from_numpy(self._shards[worker - 1])
-        return self._inputs[indices], self._labels[indices]
-
-    def training_subset(self) -> Samples:
-        from hybridmpi.learning.shards import training_subset
-
-        indices = torch.from_numpy(training_subset(len(self._labels)))
-        return self._inputs[indices], self._labels[indices]
-
-
 def _share_of_worker(worker: int, job: Job, facts: Facts, shard: Samples) -> Share:
-    inputs, labels = shard
-    batches = Batches(
-        inputs,
-        labels,
-        batch_size=job.data.batch_size,
-        seed=job.run.seed,
-        worker=worker,
-        mean=facts.mean,
-        std=facts.std,
-        augmentation=job.data.augmentation,
-    )
-    return Share(facts, _bytes(inputs, labels), batches)
+    return Share(facts, _bytes(*shard), batches_of(worker, job, facts, shard))
 
 
 def _bytes(*tensors: Tensor) -> int:

@@ -89,23 +89,23 @@ class ModelledTimes:
 
 
 class RecordedTimes:
-    """The compute times of a recorded run, worker by worker; the rest as modelled.
+    """The compute times of a recorded run, batch by batch; the rest as modelled.
 
-    Where a worker's times run out, they are drawn again from its own.
+    A batch without a recorded time is given one of its worker's own.
 
     Attributes:
         used: How many times were asked for.
-        resampled: How many of them were drawn again.
+        resampled: How many of them were drawn from the worker's own.
     """
 
     def __init__(
-        self, modelled: Times, recorded_s: Mapping[int, Sequence[float]], seed: int
+        self, modelled: Times, recorded_s: Mapping[int, Mapping[int, float]], seed: int
     ) -> None:
         """Take the times.
 
         Args:
             modelled: Of messages and delays.
-            recorded_s: For each worker the seconds of its batches, in their order.
+            recorded_s: For each worker the seconds of its batches, by batch number; at least one.
             seed: The run's; it chooses what is drawn again.
         """
         self.used = 0
@@ -116,16 +116,18 @@ class RecordedTimes:
             modelled.up_ns,
         )
         self._recorded_s = recorded_s
+        self._own_s = {worker: list(times.values()) for worker, times in recorded_s.items()}
         self._draws = Draws(seed, "resampled times", lambda rng, count: rng.random(count))
 
     def compute_ns(self, worker: int, batch: int, samples: int) -> int:  # noqa: D102
         del samples
         self.used += 1
-        own_s = self._recorded_s[worker]
-        if batch >= len(own_s):
+        taken_s = self._recorded_s[worker].get(batch)
+        if taken_s is None:
             self.resampled += 1
-            batch = int(self._draws.get(worker, batch) * len(own_s))
-        return max(1, round(NS * own_s[batch]))
+            own_s = self._own_s[worker]
+            taken_s = own_s[int(self._draws.get(worker, batch) * len(own_s))]
+        return max(1, round(NS * taken_s))
 
 
 def cycled(values: Sequence[float], index: int) -> float:
