@@ -76,15 +76,15 @@ class Loop:
 
     def _take_arrivals(self) -> bool:
         """Take what has arrived; how long each push kept the server busy includes receiving it."""
-        free_s = began_s = self._now_s()
+        has_arrived, free_s = False, self._now_s()
         for push in self._end.arrivals():
+            has_arrived = True
             self._server.take(push, self._now_s())
             busy_since_s, free_s = free_s, self._now_s()
             self._server.recorder.served(free_s - busy_since_s)
-        if free_s == began_s:
-            return False
-        self._patience.reset()
-        return True
+        if has_arrived:
+            self._patience.reset()
+        return has_arrived
 
     def _keep_house(self) -> bool:
         """Do what is due now and then; say whether to go on."""
