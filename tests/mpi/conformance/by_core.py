@@ -2,7 +2,7 @@
 
 import torch
 from record import Record
-from scenarios import Scenario
+from scenarios import WORKERS, Scenario
 from script import Happening
 from torch import Tensor
 
@@ -28,13 +28,13 @@ def play(scenario: Scenario) -> Record:
 class _Engine:
     def __init__(self, scenario: Scenario) -> None:
         job = scenario.job()
-        self.learners = Learners(job, scenario.workers)
+        self.learners = Learners(job, WORKERS)
         limits = job.limits(self.learners.training_samples)
         self.core = ParameterServer(job.as_protocol(), limits, scenario.present)
         self.record = Record()
         self.versions = [self.learners.initial]
         self.gradients: list[Tensor] = []
-        self.workers = {number: Worker(number) for number in range(1, scenario.workers + 1)}
+        self.workers = {number: Worker(number) for number in range(1, WORKERS + 1)}
         self.tasks: dict[int, Compute] = {}
         self.sent: dict[int, Push] = {}
 

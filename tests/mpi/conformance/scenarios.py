@@ -10,6 +10,7 @@ from script import Script
 from hybridmpi.config import Job
 from hybridmpi.config.load import parse_job
 
+WORKERS = 3  # that ever are
 BASE: dict[str, dict[str, Any]] = {
     "data": {"dataset": "digits", "batch_size": 32},
     "model": {"name": "models_for_ranks:small"},
@@ -25,14 +26,12 @@ class Scenario:
         text: See `Script`.
         run: The limits.
         method: The method.
-        workers: Number of workers that ever are.
         sections: Other sections of the job.
     """
 
     text: str
     run: Mapping[str, Any]
     method: Mapping[str, Any]
-    workers: int = 3
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -42,13 +41,13 @@ class Scenario:
     def job(self, **sections: Mapping[str, Any]) -> Job:
         """Return the job, with fields of sections replaced."""
         tree = BASE | {"run": self.run, "method": self.method} | self.sections | sections
-        tree["simulate"] = {**tree.get("simulate", {}), "workers": self.workers}
+        tree["simulate"] = {**tree.get("simulate", {}), "workers": WORKERS}
         return parse_job(tree, "scenario")
 
     @property
     def present(self) -> list[int]:
         """Who is there at the start."""
-        return [w for w in range(1, self.workers + 1) if w not in self.script.absent]
+        return [w for w in range(1, WORKERS + 1) if w not in self.script.absent]
 
     @property
     def lost(self) -> list[int]:
@@ -62,8 +61,9 @@ class Scenario:
 
         A worker that is lost, and not really gone, takes no part in a broadcast.
         """
-        is_fixed = self.method.get("broadcast") == "collective" or self.script.changes
-        return (1,) if is_fixed else (1, 2)
+        all_wait = any(h.releases == WORKERS for h in self.script.happenings[1:])
+        is_collective = self.method.get("broadcast") == "collective"
+        return (1, 2) if all_wait and not is_collective and not self.script.changes else (1,)
 
 
 def constant(value: int) -> dict[str, Any]:
@@ -162,33 +162,6 @@ SCENARIOS = {
                 }
             }
         },
-    ),
-    "hybrid, five workers": Scenario(
-        """
-        start  -> release 1 2 3 4 5
-        push 1 -> add 1.0; step 1 (K=1): 1; release 1
-        push 1 -> add 1.1; step 2 (K=1): 1; release 1
-        push 1 -> add 1.2; step 3 (K=1): 1; release 1
-        push 2 -> add 2.0
-        push 1 -> add 1.3; step 4 (K=2): 2/3 1; release 2 1
-        push 1 -> add 1.4
-        push 3 -> add 3.0; step 5 (K=2): 1 3/4; release 1 3
-        push 1 -> add 1.5
-        push 2 -> add 2.1
-        push 4 -> add 4.0; step 6 (K=3): 1 2/1 4/5; release 1 2 4
-        push 1 -> add 1.6
-        push 5 -> add 5.0
-        push 3 -> add 3.1
-        push 2 -> add 2.2; step 7 (K=4): 1 5/6 3/1 2; release 1 5 3 2
-        push 4 -> add 4.1
-        push 5 -> add 5.1
-        push 1 -> add 1.7
-        push 2 -> add 2.3
-        push 3 -> add 3.2; step 8 (K=5): 4/1 5 1 2 3; stop 4 5 1 2 3
-        """,
-        {"gradient_limit": 19},
-        {"preset": "hybrid", "threshold": step(1, 1, every=4)},
-        workers=5,
     ),
     "hybrid, collective": Scenario(
         """

@@ -39,6 +39,12 @@ class Happening:
     has_signal: bool
     answer: str
 
+    @property
+    def releases(self) -> int:
+        """How many workers are released."""
+        release = re.search(r"release ([\d ]+)", self.answer)
+        return len(release[1].split()) if release else 0
+
 
 @dataclass(frozen=True)
 class Departure:

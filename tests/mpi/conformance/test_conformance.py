@@ -9,7 +9,7 @@ import by_core
 import by_simulator
 import pytest
 from record import Record
-from scenarios import SCENARIOS
+from scenarios import SCENARIOS, WORKERS
 from script import in_words
 
 from hybridmpi import read_run
@@ -19,14 +19,13 @@ from hybridmpi.engines.replay import replay
 PLAYS_OF_RANKS = [
     (name, num_nodes) for name, scenario in SCENARIOS.items() for num_nodes in scenario.num_nodes
 ]
-MOST_WORKERS = max(scenario.workers for scenario in SCENARIOS.values())
 
 
 @pytest.fixture(scope="module")
 def by_ranks(ranks_of_module: Any) -> tuple[dict[tuple[str, int], Record], Path]:
     """Return the record of each play on real ranks, and the folder of their run files."""
     script = str(Path(__file__).parent / "by_ranks.py")
-    ended = ranks_of_module.mpirun(MOST_WORKERS + 1, "-m", "mpi4py", script)
+    ended = ranks_of_module.mpirun(WORKERS + 1, "-m", "mpi4py", script)
     assert ended.exit_code == 0, ended
     folder = ranks_of_module.folder
     return pickle.loads((folder / "records.pickle").read_bytes()), folder
