@@ -142,9 +142,11 @@ def test_runs_with_messages_of_other_sizes_tell_latency_from_bandwidth(record: R
 def test_delays_are_found_as_they_were_drawn(record: Record) -> None:
     run = record(delays={"fraction": 0.5, "min_s": 0.01, "max_s": 0.05}, method={"preset": "async"})
     found = fit(run)
-    delayed = found.drawn_delay_s > 0
+    delayed = found.timeline.drawn_delay_s > 0
     assert set(run.gradients.worker[delayed]) == set(run.workers["rank"][run.workers.delayed])
-    difference = (found.delay_s - found.drawn_delay_s)[np.isfinite(found.delay_s)]
+    difference = (found.timeline.delay_s - found.timeline.drawn_delay_s)[
+        np.isfinite(found.timeline.delay_s)
+    ]
     assert np.abs(difference).max() < 0.01
     assert abs(difference.mean()) < 0.001
     assert found.section.compute_per_sample_s == pytest.approx(0.001, rel=1e-3)

@@ -1,7 +1,6 @@
 """`hybridmpi replay`: a recorded run again, bit for bit or under another method."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,20 +55,18 @@ def replay(
     from hybridmpi.runlog.reader import read_run
 
     run = read_run(run_file)
-    job = change_job(_without_workers(run.config), settings, str(run_file))
     if all(setting.partition("=")[0].strip() == "data.root" for setting in settings):
-        context.exit(_compare(run, job))
+        context.exit(_compare(run, change_job(run.config, settings, str(run_file))))
+    job = change_job(_with_machine(run), settings, str(run_file))
     _ask_what_if(run, job, output or run_file.with_name(f"{run_file.stem}-what-if.h5"), force)
 
 
-def _without_workers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out simulate.workers, so that a job has it only where --set gives it.
+def _with_machine(run: "Run") -> dict[str, Any]:
+    """Return the run's job with the machine that it had; workers are left to --set."""
+    from hybridmpi.engines.what_if import machine_of
 
-    In a run recorded under MPI it says nothing of the number of workers.
-    """
-    section = {**config.get("simulate", {})}
-    section.pop("workers", None)
-    return {**config, "simulate": section}
+    section = machine_of(run).model_dump(mode="json", exclude={"workers"})
+    return {**run.config, "simulate": section}
 
 
 def _compare(run: "Run", job: "Job") -> int:

@@ -34,23 +34,30 @@ _HEADER_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A fitted machine, and what it was fitted to.
+class Timeline:
+    """What a log tells of each push, in the order of arrival; NaN where it does not tell.
 
     Attributes:
-        section: The machine.
-        work_s: Seconds that each gradient takes on a core of its own, in the order of arrival.
-        round_trip_s: Seconds that each push and its release were on their way; NaN where the run
-            file does not tell.
-        delay_s: The extra wait found behind each gradient; NaN where the run file does not tell.
+        round_trip_s: Seconds that the push and the release behind it were on their way.
+        message_s: Mean seconds of a message, by worker.
+        delay_s: The extra wait found behind the gradient.
         drawn_delay_s: The extra wait that the job had drawn.
+        work_s: Seconds that the gradient takes on a core of its own.
     """
 
-    section: SimulateSection
-    work_s: Values
     round_trip_s: Values
+    message_s: Values
     delay_s: Values
     drawn_delay_s: Values
+    work_s: Values
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted machine, and what it was fitted to."""
+
+    section: SimulateSection
+    timeline: Timeline
 
 
 def calibrate(run: Run, job: Job, others: Sequence[Run] = ()) -> Calibration:
@@ -68,16 +75,12 @@ def calibrate(run: Run, job: Job, others: Sequence[Run] = ()) -> Calibration:
     """
     for given in (run, *others):
         _check(given)
-    round_trip_s, released_s = _round_trips(run)
-    message_s = _message_s(run, round_trip_s)
-    drawn_s = _drawn_delays(run, job)
-    hosts = _Hosts(run)
-    began_s, compute_s = _began(run, released_s, message_s, drawn_s), run.gradients.compute_s
-    work_s = hosts.work_s(began_s, began_s + compute_s.to_numpy())
+    hosts, timeline = _Hosts(run, job), reconstruct(run, job)
     per_gradient_s, per_step_s = _server_costs(run)
-    latency_s, bandwidth = _network(run, message_s, others)
-    fixed_s, per_sample_s = _compute(run.gradients.samples.to_numpy(float), work_s)
-    slowness, factors = _variation(run, work_s, fixed_s, per_sample_s)
+    latency_s, bandwidth = _network(run, timeline.message_s, others)
+    samples = run.gradients.samples.to_numpy(float)
+    fixed_s, per_sample_s = _compute(samples, timeline.work_s)
+    slowness, factors = _variation(run, timeline.work_s / (fixed_s + per_sample_s * samples))
     section = SimulateSection(
         workers=len(run.workers),
         compute_fixed_s=_rounded(fixed_s),
@@ -91,10 +94,26 @@ def calibrate(run: Run, job: Job, others: Sequence[Run] = ()) -> Calibration:
         server_per_gradient_s=_rounded(per_gradient_s),
         server_per_step_s=_rounded(per_step_s),
     )
+    return Calibration(section, timeline)
+
+
+def reconstruct(run: Run, job: Job) -> Timeline:
+    """Say what happened between the times that a log of `job` holds."""
     gradients = run.gradients
-    way_s = 2 * message_s[gradients.worker.to_numpy() - 1]
-    delay_s = (gradients.time_s - gradients.compute_s).to_numpy() - released_s - way_s
-    return Calibration(section, work_s, round_trip_s, delay_s, drawn_s)
+    round_trip_s, released_s = _round_trips(run)
+    message_s = _message_s(run, round_trip_s)
+    one_way_s = message_s[gradients.worker.to_numpy() - 1]
+    drawn_s = _drawn_delays(run, job)
+    compute_s = gradients.compute_s.to_numpy()
+    at_latest_s = gradients.time_s.to_numpy() - one_way_s - drawn_s - compute_s
+    began_s = np.where(np.isfinite(released_s), released_s + one_way_s, at_latest_s)
+    return Timeline(
+        round_trip_s=round_trip_s,
+        message_s=message_s,
+        delay_s=gradients.time_s.to_numpy() - one_way_s - compute_s - (released_s + one_way_s),
+        drawn_delay_s=drawn_s,
+        work_s=_Hosts(run, job).work_s(began_s, compute_s),
+    )
 
 
 def _check(run: Run) -> None:
@@ -147,17 +166,6 @@ def _message_s(run: Run, round_trip_s: Values) -> Values:
     return message_s
 
 
-def _began(run: Run, released_s: Values, message_s: Values, drawn_s: Values) -> Values:
-    """Return when each gradient was begun: a message after the release, as far as that is known.
-
-    Else in time for its arrival.
-    """
-    gradients = run.gradients
-    message_s = message_s[gradients.worker.to_numpy() - 1]
-    at_latest_s = (gradients.time_s - gradients.compute_s).to_numpy() - message_s - drawn_s
-    return np.where(np.isfinite(released_s), released_s + message_s, at_latest_s)
-
-
 def _drawn_delays(run: Run, job: Job) -> Values:
     section, gradients = job.delays, run.gradients
     delays = Delays(job.run.seed, section.fraction, section.min_s, section.max_s)
@@ -174,18 +182,22 @@ class _Hosts:
         cores: Of a host.
     """
 
-    def __init__(self, run: Run) -> None:
-        cores: dict[str, int] = json.loads(run.attributes["hosts"])
+    def __init__(self, run: Run, job: Job) -> None:
         names = run.workers.set_index("rank").host
+        if run.attributes["engine"] == "simulate":
+            self.cores = job.simulate.cores_per_host
+        else:
+            cores: dict[str, int] = json.loads(run.attributes["hosts"])
+            self.cores = min(cores[name] for name in names.unique())
         most = int(names.value_counts().max())
-        self.cores = min(cores[name] for name in names.unique())
         self.workers_per_host = most if most > self.cores else None
         self._host = run.gradients.worker.map(names).to_numpy()
 
-    def work_s(self, began_s: Values, ended_s: Values) -> Values:
+    def work_s(self, began_s: Values, compute_s: Values) -> Values:
         """Return the seconds that each gradient would have taken on a core of its own."""
         if self.workers_per_host is None:
-            return ended_s - began_s
+            return compute_s
+        ended_s = began_s + compute_s
         work_s = np.empty(len(began_s))
         for name in np.unique(self._host):
             here = self._host == name
@@ -246,13 +258,14 @@ def _compute(samples: Values, work_s: Values) -> tuple[float, float]:
     return float(fixed_s), float(per_sample_s)
 
 
-def _variation(
-    run: Run, work_s: Values, fixed_s: float, per_sample_s: float
-) -> tuple[Values, Values]:
-    """Return each worker's factor of the compute time, and equally probable random factors."""
-    gradients = run.gradients
-    relative = work_s / (fixed_s + per_sample_s * gradients.samples.to_numpy())
-    worker = gradients.worker.to_numpy()
+def _variation(run: Run, relative: Values) -> tuple[Values, Values]:
+    """Return each worker's factor of the compute time, and equally probable random factors.
+
+    Args:
+        run: The run.
+        relative: Each gradient's work in multiples of what its samples account for.
+    """
+    worker = run.gradients.worker.to_numpy()
     slowness = pd.Series(relative).groupby(worker).mean().reindex(run.workers["rank"]).to_numpy()
     factors = np.sort(relative / slowness[worker - 1])
     bins = np.array_split(factors, min(_NUM_FACTORS, len(factors)))

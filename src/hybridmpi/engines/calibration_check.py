@@ -54,10 +54,11 @@ def compare(run: Run, job: Job, calibration: Calibration) -> list[Comparison]:
     add("server", "busy per gradient, mean", "ms", _milliseconds("server_s", np.mean))
     add("all", "gradients", "/s", lambda run: len(run.gradients) / run.duration_s)
     add("all", "steps", "/s", lambda run: len(run.steps) / run.duration_s)
-    is_delayed = (calibration.drawn_delay_s > 0) & np.isfinite(calibration.delay_s)
+    timeline = calibration.timeline
+    is_delayed = (timeline.drawn_delay_s > 0) & np.isfinite(timeline.delay_s)
     if is_delayed.any():
-        found_s = calibration.delay_s[is_delayed].mean()
-        drawn_s = calibration.drawn_delay_s[is_delayed].mean()
+        found_s = timeline.delay_s[is_delayed].mean()
+        drawn_s = timeline.drawn_delay_s[is_delayed].mean()
         compared.append(Comparison("delays", "mean", "ms", 1e3 * found_s, 1e3 * drawn_s))
     return compared
 

@@ -1,15 +1,32 @@
-"""A recorded run's compute times under another method: a simulated run."""
+"""A recorded run's compute times under another method: a simulated run.
+
+Where workers shared cores, what counts is the work of each batch, not the time it took beside the
+others: the other method will let others compute beside it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from hybridmpi.config import Job
+from hybridmpi.config.load import parse_job
+from hybridmpi.config.simulate import SimulateSection
+from hybridmpi.engines.calibration import calibrate, reconstruct
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import RecordedTimes, Times
 from hybridmpi.engines.status import Report
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
+
+
+def machine_of(run: Run) -> SimulateSection:
+    """Return the machine of a run: of a simulated one its own, under MPI the calibrated one.
+
+    Raises:
+        UserError: If the run is too short for that.
+    """
+    job = parse_job(run.config, str(run.path))
+    return job.simulate if run.attributes["engine"] == "simulate" else calibrate(run, job).section
 
 
 def what_if(
@@ -25,7 +42,8 @@ def what_if(
 
     Args:
         run: The recorded run.
-        job: What is asked; its number of workers is the recorded one, where it does not say.
+        job: What is asked, with its machine (`machine_of` gives the recorded one); the number of
+            workers is the recorded one, where it does not say.
         output: The run file of what would have been.
         force: Replace a file that is there already.
         interrupted: Asked now and then; a reason ends the run with status `stopped`.
@@ -60,10 +78,11 @@ def what_if(
 
 
 def _compute_times(run: Run, num_workers: int) -> dict[int, dict[int, float]]:
-    """Return the recorded seconds of each worker's batches, by batch number."""
+    """Return the seconds on a core of its own of each worker's batches, by batch number."""
     recorded_s: dict[int, dict[int, float]] = {w: {} for w in range(1, num_workers + 1)}
-    columns = (run.gradients[name].tolist() for name in ("worker", "batch", "compute_s"))
-    for worker, batch, taken_s in zip(*columns, strict=True):
+    work_s = reconstruct(run, parse_job(run.config, str(run.path))).work_s.tolist()
+    columns = (run.gradients[name].tolist() for name in ("worker", "batch"))
+    for worker, batch, taken_s in zip(*columns, work_s, strict=True):
         recorded_s[worker][batch] = taken_s
     for worker, times in recorded_s.items():
         if not times:
