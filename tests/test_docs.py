@@ -2,12 +2,17 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from hybridmpi.config.load import load_job, parse_job
+from hybridmpi.engines.simulate.simulate import Simulation
+from hybridmpi.runlog.schema import GRADIENTS
+from hybridmpi.runlog.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -55,6 +60,79 @@ def test_reading_a_run_works_as_described(
     exec(blocks("docs/run-file.md", "python")[0], names)
     assert capsys.readouterr().out.startswith("complete hybrid 30.0\n")
     assert names["stale"].staleness.tolist() == [1, 1]
+
+
+def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Return a user's own model."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+
+
+@pytest.fixture(scope="module")
+def runs_to_analyse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the runs that analysis.md asks for, made smaller."""
+    folder = tmp_path_factory.mktemp("analysis")
+    smaller = [
+        f"model.name={__name__}:softmax",
+        "data.dataset=synthetic",
+        "data.options={ samples = 200, shape = [1, 4, 4] }",
+        "simulate.workers=6",
+        "run.time_limit_s=4",
+    ]
+    for preset in ("async", "hybrid", "sync"):
+        for seed in (1, 2, 3):
+            settings = [*smaller, f"run.seed={seed}", f"method.preset={preset}"]
+            simulation = Simulation(load_job(ROOT / "jobs" / "simulate.toml", settings))
+            simulation.run(folder / "runs" / f"{preset}-seed{seed}.h5")
+    return folder
+
+
+@pytest.fixture
+def analysis(
+    runs_to_analyse: Path,
+    new_run: Callable[..., RunWriter],
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """Return the blocks of analysis.md, in a folder where they can be run."""
+    monkeypatch.chdir(runs_to_analyse)
+    live = new_run(runs_to_analyse / "runs" / "live.h5", force=True)
+    row = (1.5, 1, 0, 0, 0, True, 0.0, -1, 2.5, 32, 0.9, 0.0, 0.01)
+    live.append(GRADIENTS, GRADIENTS.to_array([row]))
+    live.flush()
+    return blocks("docs/analysis.md", "python")
+
+
+def test_analysis_works_as_described(
+    analysis: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, Any] = {}
+    for block in analysis:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    assert "staleness  the server's version at arrival minus the push's version" in printed
+    assert "running: 1 gradients after 1.5 s of training" in printed
+    assert "no sign of life" not in printed
+    assert names["throughput"].gradients_per_s.mean() * 4 / len(names["gradients"]) == (
+        pytest.approx(1, abs=0.01)
+    )
+    runs, difference = names["runs"], names["difference"]
+    gains = (
+        runs[runs.method == "sync"].accuracy.mean() - runs[runs.method == "async"].accuracy.mean()
+    )
+    assert difference["sync"].mean() == pytest.approx(gains)
+    assert [line.get_label() for line in names["axes"].lines] == ["async", "hybrid", "sync"]
+    assert Path("accuracy.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("table", ["gradients", "steps"])
+def test_analysis_notices_a_row_that_is_lost(analysis: list[str], table: str) -> None:
+    names: dict[str, Any] = {}
+    exec(analysis[0], names)
+    rows = getattr(names["run"], table)
+    first = rows.index[rows.step > 0][0] if table == "gradients" else 0
+    rows.drop(index=first, inplace=True)
+    check = next(block for block in analysis if "accounting" in block)
+    with pytest.raises(AssertionError):
+        exec(check, names)
 
 
 def test_every_attribute_of_a_run_file_is_described(small_run: Path) -> None:

@@ -33,7 +33,7 @@ STATUS = Status(
     train_loss=0.5,
     fraction=0.25,
 )
-OUTCOME = Outcome(Path("runs/my run.h5"), "complete", "time limit", True, 0.97)
+OUTCOME = Outcome(Path("runs/my run.h5"), "complete", "time limit", True, 0.97, "test")
 
 
 class Clock:
@@ -353,8 +353,15 @@ class TestSummary:
             "  look at it     hybridmpi show 'runs/my run.h5'",
         ]
 
+    def test_tuning_run_says_what_it_is_evaluated_on(self) -> None:
+        _, second, third, *_ = summary(
+            replace(OUTCOME, evaluated_on="validation"), STATUS
+        ).plain.splitlines()
+        assert second == "  validation accuracy  97.00 %"
+        assert third == "  gradients            2,000"
+
     def test_stopped_run(self) -> None:
-        outcome = replace(OUTCOME, status="stopped", reason="SIGUSR1", test_accuracy=None)
+        outcome = replace(OUTCOME, status="stopped", reason="SIGUSR1", accuracy=None)
         first, second, *_ = summary(outcome, STATUS).plain.splitlines()
         assert first == "stopped by SIGUSR1"
         assert second == "  test accuracy  not evaluated"

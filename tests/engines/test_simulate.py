@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -15,11 +16,13 @@ from hybridmpi import read_run
 from hybridmpi.config import Job
 from hybridmpi.config.load import parse_job
 from hybridmpi.core.presets import PRESETS
+from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.replay import replay
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import Times
 from hybridmpi.engines.status import Status
 from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.learning.evaluation import evaluate
 from hybridmpi.runlog.run import Run
 
 WORKERS = 4
@@ -143,6 +146,20 @@ def test_the_same_job_has_the_same_tables_and_bits(simulate: Simulate, preset: s
     assert first.final is not None
     assert other.final is not None
     assert first.final.tobytes() != other.final.tobytes()
+
+
+def test_run_is_evaluated_on_the_samples_that_are_held_out(simulate: Simulate) -> None:
+    run = simulate("hybrid", simulate=LEARNING, data={"validation": 0.25})
+    assert run.attributes["evaluated_on"] == "validation"
+    assert run.attributes["training_samples"] == run.workers.shard_size.sum() == 90
+    learners = Learners(parse_job(run.config, "run"), WORKERS)
+    _, held_out = learners.evaluation
+    assert run.final is not None
+    last = evaluate(learners.model, torch.from_numpy(run.final), *held_out)
+    assert len(held_out[1]) == 30
+    assert run.evaluations.test_loss.iloc[-1] == last.loss
+    assert run.evaluations.test_accuracy.iloc[-1] == last.accuracy
+    assert replay(run, parse_job(run.config, "run")).is_match
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -12,12 +12,14 @@ from hybridmpi.runlog.writer import RunWriter
 
 def summary_lines(path: Path) -> dict[str, str]:
     """Return the printed lines by their first words."""
-    printed = StringIO()
-    Console(width=120, file=printed).print(summarize(read_run(path)))
-    pairs = [
-        re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in printed.getvalue().split("\n")
-    ]
+    pairs = [re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in printed(path).split("\n")]
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def printed(path: Path) -> str:
+    output = StringIO()
+    Console(width=120, file=output).print(summarize(read_run(path)))
+    return output.getvalue()
 
 
 def test_summary_counts_gradients_and_steps(small_run: Path) -> None:
@@ -34,6 +36,18 @@ def test_summary_counts_gradients_and_steps(small_run: Path) -> None:
 
 def test_summary_gives_results_at_the_end_over_the_interval_and_best(small_run: Path) -> None:
     assert summary_lines(small_run)["test accuracy"].split() == ["60.00%", "46.67%", "60.00%"]
+
+
+def test_summary_names_the_set_that_a_tuning_run_is_evaluated_on(
+    new_run: Callable[..., RunWriter],
+) -> None:
+    writer = new_run(attributes={"evaluated_on": "validation"})
+    writer.evaluation(0.0, 0, 0.0, 2.0, 2.5, 0.1)
+    writer.close("complete")
+    lines = summary_lines(writer.path)
+    assert lines["validation accuracy"].split() == ["10.00%", "-", "10.00%"]
+    assert "test accuracy" not in lines
+    assert "chosen on the validation set" in " ".join(printed(writer.path).split())
 
 
 def test_summary_gives_the_share_of_waiting_per_worker(small_run: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hybridmpi.errors import UserError
-from hybridmpi.learning.shards import Scheme, shard_indices, training_subset
+from hybridmpi.learning.shards import Scheme, shard_indices, split, training_subset
 
 LABELS = np.arange(1_000) % 10
 
@@ -86,3 +86,26 @@ def test_training_subset_is_fixed() -> None:
 
 def test_training_subset_of_a_small_set_is_the_whole() -> None:
     assert training_subset(7, 10).tolist() == list(range(7))
+
+
+def test_every_sample_is_trained_on_or_held_out() -> None:
+    training, held_out = split(1_003, 0.1)
+    assert (len(training), len(held_out)) == (903, 100)
+    assert sorted([*training, *held_out]) == list(range(1_003))
+    assert held_out.tolist() == sorted(held_out)
+    assert (np.diff(held_out) > 1).any()  # drawn, not cut off
+
+
+def test_larger_validation_share_holds_out_the_same_and_more() -> None:
+    assert set(split(1_000, 0.1)[1]) < set(split(1_000, 0.3)[1])
+
+
+def test_without_validation_the_training_set_is_as_it_lies() -> None:
+    training, held_out = split(1_000, 0)
+    assert training.tolist() == list(range(1_000))
+    assert len(held_out) == 0
+
+
+def test_validation_share_that_holds_out_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match=r"data\.validation is 0\.001, .* 40 .* raise it to 0\.025"):
+        split(40, 0.001)

@@ -8,6 +8,7 @@ import pytest
 from hybridmpi.config.load import parse_job
 from hybridmpi.core.presets import PRESETS
 from hybridmpi.engines.replay import replay
+from hybridmpi.learning.shards import split
 from hybridmpi.runlog.run import Run
 
 WORKERS = 4
@@ -36,6 +37,8 @@ def job(preset: str, **method: Any) -> dict[str, Any]:
 JOBS = {preset: job(preset) for preset in PRESETS}
 JOBS["damped"] = job("async", stale={"rule": "power", "exponent": 0.7})
 JOBS["collective"] = job("hybrid", broadcast="collective", aggregation="sqrt")
+JOBS["validation"] = job("hybrid")
+JOBS["validation"]["data"]["validation"] = 0.25
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,17 @@ def test_replay_has_the_bits_of_the_run(runs: dict[str, Run], name: str) -> None
     assert verdict.equal_losses == verdict.gradients == len(run.gradients) == 150
     assert verdict.steps == run.final_version > 10
     assert verdict.largest_parameter_difference == 0
+
+
+def test_run_file_says_what_its_evaluations_are_of(runs: dict[str, Run]) -> None:
+    whole, tuning = (runs[name] for name in ("hybrid", "validation"))
+    assert whole.evaluated_on == "test"
+    assert tuning.evaluated_on == "validation"
+    trained_on, held_out = split(whole.attributes["training_samples"], 0.25)
+    assert tuning.attributes["training_samples"] == tuning.workers.shard_size.sum()
+    assert tuning.attributes["training_samples"] == len(trained_on)
+    rightly_classified = tuning.evaluations.test_accuracy.iloc[-1] * len(held_out)
+    assert rightly_classified == pytest.approx(round(rightly_classified), abs=1e-9)
 
 
 def test_replay_says_at_which_gradient_the_bits_begin_to_differ(runs: dict[str, Run]) -> None:

@@ -28,24 +28,24 @@ def evaluate_snapshots(
         snapshots: In the order of their times; those of one version are evaluated once.
         recorder: Of the run.
         model: The model; its own parameters are lost.
-        sets: The fixed subset of the training set, and the whole test set.
+        sets: The fixed subset of the training set, and the whole test set or validation split.
         normalisation: The data set's mean and deviation per channel.
-        training_samples: Size of the training set, one epoch.
+        training_samples: Size of the training set, without what is held out: one epoch.
         go_on: Asked before each snapshot, with the number of those that are done.
 
     Returns:
-        The last snapshot's test accuracy, 0 to 1; None if it was not evaluated.
+        The last snapshot's accuracy on the second set, 0 to 1; None if it was not evaluated.
     """
     mean, std = normalisation
-    version, on_training, on_test = -1, None, None
+    version, on_training, on_held_out = -1, None, None
     for done, snapshot in enumerate(snapshots):
         if not go_on(done):
             left = len(snapshots) - done
             recorder.event(snapshot.time_s, "unevaluated", 0, f"{left} snapshots from here on")
             return None
-        if snapshot.version != version or on_training is None or on_test is None:
+        if snapshot.version != version or on_training is None or on_held_out is None:
             version = snapshot.version
-            on_training, on_test = (
+            on_training, on_held_out = (
                 evaluate(model, snapshot.parameters, *samples, mean=mean, std=std)
                 for samples in sets
             )
@@ -54,9 +54,9 @@ def evaluate_snapshots(
             version,
             snapshot.samples / training_samples,
             on_training.loss,
-            on_test.loss,
-            on_test.accuracy,
+            on_held_out.loss,
+            on_held_out.accuracy,
         )
         recorder.writer.snapshot(snapshot.time_s, version, snapshot.parameters.numpy())
         recorder.writer.flush()
-    return on_test.accuracy if on_test else None
+    return on_held_out.accuracy if on_held_out else None

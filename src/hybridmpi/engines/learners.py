@@ -20,9 +20,9 @@ class Learners:
         initial: The initial parameters, shape [size].
         update: Takes the server's steps.
         shard_sizes: Samples of each worker, 1..N.
-        evaluation: The fixed subset of the training set, and the test set.
+        evaluation: The fixed subset of the training set, and the test set or validation split.
         normalisation: The data set's mean and deviation per channel.
-        training_samples: Size of the training set.
+        training_samples: Size of the training set, without what is held out.
     """
 
     def __init__(self, job: Job, num_workers: int) -> None:
@@ -35,7 +35,7 @@ class Learners:
         self._facts = facts = self._data.facts
         self.training_samples = facts.training_samples
         self.shard_sizes = facts.shard_sizes
-        self.evaluation = (self._data.training_subset(), self._data.test)
+        self.evaluation = (self._data.training_subset(), self._data.held_out)
         self.normalisation = (facts.mean, facts.std)
         model = build_model(
             job.model.name,

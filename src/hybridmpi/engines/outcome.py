@@ -14,11 +14,13 @@ class Outcome:
         reason: Which limit or signal ended it.
         all_answered: Whether every worker has heard of the end; if not, some still compute, and
             the job can only be ended by MPI's Abort.
-        test_accuracy: Of the final parameters, 0 to 1; None if it was not evaluated.
+        accuracy: Of the final parameters, 0 to 1; None if it was not evaluated.
+        evaluated_on: "test" or "validation".
     """
 
     path: Path
     status: str
     reason: str
     all_answered: bool
-    test_accuracy: float | None
+    accuracy: float | None
+    evaluated_on: str

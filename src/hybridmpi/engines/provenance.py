@@ -19,6 +19,7 @@ def provenance(
     *,
     num_workers: int,
     training_samples: int,
+    evaluated_on: str,
     hosts: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, str | int | float]:
     """Return what a reader, or a replay, must know of a run besides its job.
@@ -26,7 +27,8 @@ def provenance(
     Args:
         engine: "mpi" or "simulate".
         num_workers: Number of workers.
-        training_samples: Size of the training set; 0 where there is none.
+        training_samples: Size of the training set, without what is held out; 0 where there is none.
+        evaluated_on: "test" or "validation".
         hosts: Usable cores of each machine, by its name.
     """
     return {
@@ -39,5 +41,6 @@ def provenance(
         "torch_threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "training_samples": training_samples,
+        "evaluated_on": evaluated_on,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }

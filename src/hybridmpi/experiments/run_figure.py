@@ -69,7 +69,7 @@ def _style(panel: Axes) -> None:
 
 
 def _draw_accuracy(panel: Axes, run: Run) -> None:
-    panel.set_ylabel("test accuracy")
+    panel.set_ylabel(f"{run.evaluated_on} accuracy")
     if run.evaluations.empty:
         _say_empty(panel, "no evaluations")
         return
@@ -95,7 +95,8 @@ def _draw_losses(panel: Axes, run: Run) -> None:
     )
     panel.plot(time_s, loss.mean(), color=GREY, lw=0.9, label="their mean")
     _plot_evaluations(panel, run, "train_loss", color=ORANGE, label="training subset")
-    _plot_evaluations(panel, run, "test_loss", color=BLUE, linestyle="--", label="test set")
+    held_out = f"{run.evaluated_on} set"
+    _plot_evaluations(panel, run, "test_loss", color=BLUE, linestyle="--", label=held_out)
     _key(panel)
 
 

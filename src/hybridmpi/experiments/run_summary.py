@@ -64,7 +64,7 @@ def _progress(run: Run) -> dict[str, str]:
 
 def _results(run: Run) -> Table:
     table = Table(title="Evaluation", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.caption = "best: for description only, since it is chosen on the test set"
+    table.caption = f"best: for description only, since it is chosen on the {run.evaluated_on} set"
     table.caption_justify = "left"
     table.add_column("")
     last_s = f"at {run.evaluations.time_s.max():.1f} s" if len(run.evaluations) else "at the end"
@@ -77,7 +77,7 @@ def _results(run: Run) -> Table:
         ("train_loss", ".4f", "min"),
     ):
         table.add_row(
-            column.replace("_", " "),
+            column.replace("test", run.evaluated_on).replace("_", " "),
             _number(last[column].max(), form),
             _number(run.interval_mean(column), form),
             _number(run.evaluations[column].agg(best), form),

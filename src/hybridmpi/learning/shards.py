@@ -1,4 +1,4 @@
-"""Which training samples belong to whom: each worker's shard, and the evaluation subset."""
+"""Which training samples belong to whom: validation split, shards, and the evaluation subset."""
 
 from typing import Literal
 
@@ -102,6 +102,33 @@ def _class_cuts(
         f"shards always held fewer than batch_size={batch_size} of {sizes.sum()} training samples; "
         "raise concentration, lower batch_size or start fewer workers"
     )
+
+
+def split(num_samples: int, validation: float) -> tuple[Indices, Indices]:
+    """Split the training set into what is trained on and what is held out.
+
+    The choice depends on the size of the data set alone, so that all runs of a tuning, whatever
+    their seeds, are evaluated on the same samples; a larger share holds out the same and more.
+
+    Args:
+        num_samples: The size of the training set.
+        validation: The share that is held out, below 1; 0 for none.
+
+    Returns:
+        The indices that are left for training, and those that are held out, both ascending.
+
+    Raises:
+        UserError: If a share above 0 comes to less than one sample.
+    """
+    size = round(validation * num_samples)
+    if validation and not size:
+        raise UserError(
+            f"data.validation is {validation}, but of {num_samples} training samples that holds "
+            f"out none; raise it to {1 / num_samples:.2g} or more, or set it to 0"
+        )
+    is_held_out = np.zeros(num_samples, bool)
+    is_held_out[generator(0, "validation").permutation(num_samples)[:size]] = True
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
 def training_subset(num_samples: int, size: int = 5_000) -> Indices:

@@ -64,6 +64,11 @@ class Run:
         tables = (self.gradients, self.steps, self.evaluations)
         return max((float(table.time_s.max()) for table in tables if len(table)), default=0.0)
 
+    @property
+    def evaluated_on(self) -> str:
+        """The set that test_loss and test_accuracy are of: test, or validation for a tuning run."""
+        return str(self.attributes.get("evaluated_on", "test"))
+
     def setting(self, section: str, field: str) -> str:
         """Return a field of the job as text, "unknown" where the run file doesn't say."""
         value = self.config.get(section, {}).get(field)

@@ -113,8 +113,8 @@ EVALUATIONS = Table(
         VERSION,
         Column("epoch", "f8", "samples in steps so far, divided by the training set's samples"),
         Column("train_loss", "f8", "mean loss on a fixed subset of the training set"),
-        Column("test_loss", "f8", "mean loss on the whole test set"),
-        Column("test_accuracy", "f8", "share of the test set classified rightly, 0 to 1"),
+        Column("test_loss", "f8", "mean loss on the whole set that evaluated_on names"),
+        Column("test_accuracy", "f8", "share of that set classified rightly, 0 to 1"),
     ),
 )
 WORKERS = Table(

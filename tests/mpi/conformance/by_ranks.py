@@ -178,7 +178,10 @@ def _create(setup: Setup, path: Path) -> RunWriter:
         path,
         config=setup.job.model_dump(mode="json"),
         attributes=provenance(
-            "mpi", num_workers=len(workers), training_samples=facts.training_samples
+            "mpi",
+            num_workers=len(workers),
+            training_samples=facts.training_samples,
+            evaluated_on=setup.job.data.evaluated_on,
         ),
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,

@@ -19,16 +19,21 @@ def summary(outcome: "Outcome", last: Status | None) -> Text:
         text.append(f"stopped by {outcome.reason}\n", "bold yellow")
     else:
         text.append(f"{outcome.status} ({outcome.reason})\n", "bold green")
-    accuracy = outcome.test_accuracy
-    shown = "not evaluated" if accuracy is None else f"{accuracy:.2%}".replace("%", " %")
-    text.append("  test accuracy  ").append(f"{shown}\n", "bold")
+    measure = f"{outcome.evaluated_on} accuracy"
+    facts = {measure: _percent(outcome.accuracy)}
     if last is not None:
         discarded = f", {last.discarded:,} of them discarded" if last.discarded else ""
-        text.append(f"  gradients      {last.gradients:,}{discarded}\n")
-        text.append(f"  steps          {last.version:,}\n")
-        text.append(f"  duration       {duration(last.time_s)}\n")
-    text.append(f"  run file       {outcome.path}\n")
-    text.append("  look at it     ").append(
-        f"hybridmpi show {shlex.quote(str(outcome.path))}", "cyan"
-    )
+        facts["gradients"] = f"{last.gradients:,}{discarded}"
+        facts["steps"] = f"{last.version:,}"
+        facts["duration"] = duration(last.time_s)
+    facts["run file"] = str(outcome.path)
+    facts["look at it"] = f"hybridmpi show {shlex.quote(str(outcome.path))}"
+    styles = {measure: "bold", "look at it": "cyan"}
+    for name, fact in facts.items():
+        text.append(f"  {name:<{len(measure)}}  ").append(f"{fact}\n", styles.get(name, ""))
+    text.rstrip()
     return text
+
+
+def _percent(accuracy: float | None) -> str:
+    return "not evaluated" if accuracy is None else f"{accuracy:.2%}".replace("%", " %")

@@ -23,7 +23,8 @@ class Share:
     Attributes:
         facts: What every rank knows.
         batches: A worker's batches; None on the server.
-        evaluation: On the server the fixed subset of the training set, and the test set.
+        evaluation: On the server the fixed subset of the training set, and the test set or
+            validation split.
         data_bytes: Bytes of what it keeps.
     """
 
@@ -54,8 +55,8 @@ def share_out(comm: MPI.Intracomm, node: MPI.Intracomm, job: Job) -> Share:
             _send(node, part, local)
     if comm.rank != 0:
         return _share_of_worker(comm.rank, job, facts, loaded.shard(comm.rank))
-    training, test = loaded.training_subset(), loaded.test
-    return Share(facts, _bytes(*training, *test), evaluation=(training, test))
+    training, held_out = loaded.training_subset(), loaded.held_out
+    return Share(facts, _bytes(*training, *held_out), evaluation=(training, held_out))
 
 
 def _share_of_worker(worker: int, job: Job, facts: Facts, shard: Samples) -> Share:

@@ -138,6 +138,7 @@ def _create(setup: Setup, output: Path, hosts: list[tuple[str, int]], force: boo
             "mpi",
             num_workers=setup.ranks.num_workers,
             training_samples=setup.share.facts.training_samples,
+            evaluated_on=job.data.evaluated_on,
             hosts=dict(hosts),
         )
         | {
@@ -194,7 +195,14 @@ def _serve(
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:
         barrier(ranks.comm)
-    return Outcome(recorder.writer.path, status, core.stop_reason, core.is_finished, accuracy)
+    return Outcome(
+        recorder.writer.path,
+        status,
+        core.stop_reason,
+        core.is_finished,
+        accuracy,
+        job.data.evaluated_on,
+    )
 
 
 def _evaluate(

@@ -156,7 +156,7 @@ class Simulation:
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
         recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
-        return Outcome(output, status, core.stop_reason, True, accuracy)
+        return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
 
     def _serve(self, server: Server, interrupted: Callable[[], str], report: Report) -> None:
         """Let everything happen, in the order of virtual time."""
@@ -241,6 +241,7 @@ class Simulation:
                     "simulate",
                     num_workers=section.workers,
                     training_samples=learners.training_samples if learners else 0,
+                    evaluated_on=self.job.data.evaluated_on,
                 ),
                 **attributes,
             },
