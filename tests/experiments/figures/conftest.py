@@ -21,7 +21,12 @@ def digest_at(place: Place, path: Path = Path("run.h5")) -> Digest:
     delay_s = dict(place.cell).get("delays.max_s", 0.5)
     is_sync, is_async = place.variant == "sync", place.variant == "async"
     per_s = 20 / (1 + 3 * delay_s) if is_sync else 40 / (1 + delay_s)
-    top = 0.9 - 0.03 * is_async * np.sqrt(rate * 100) * (0.5 + delay_s) + draws.normal(0, 0.004)
+    top = (
+        0.9
+        - 0.04 * (place.variant == "hybrid") * (delay_s < 0.4)
+        - 0.03 * is_async * np.sqrt(rate * 100) * (0.5 + delay_s)
+        + draws.normal(0, 0.004)
+    )
     time_s = np.linspace(0, DURATION_S, 21)
     learned = 1 - np.exp(-time_s * per_s * rate / 15)
     accuracy = 0.1 + (top - 0.1) * learned + draws.normal(0, 0.004, 21) * (time_s > 0)
@@ -43,7 +48,7 @@ def digest_at(place: Place, path: Path = Path("run.h5")) -> Digest:
         {
             "time_s": np.linspace(2, DURATION_S, 50),
             "threshold": np.floor(threshold),
-            "staleness": 5 / np.floor(threshold) - 5 / 6 + draws.normal(0, 0.1, 50) * ~is_sync,
+            "staleness": 5 / np.floor(threshold) - 5 / 6 + draws.normal(0, 0.1, 50) * (not is_sync),
             "gradients_per_s": per_s + draws.normal(0, 1, 50),
             "steps_per_s": per_s / threshold,
         }
@@ -56,8 +61,10 @@ def digest_at(place: Place, path: Path = Path("run.h5")) -> Digest:
         "gradients": per_s * DURATION_S,
     }
     delayed = draws.permutation(NUM_WORKERS) < NUM_WORKERS // 2
-    gradients = np.round(per_s * 16 * (1 - 0.5 * delayed * ~is_sync) + draws.normal(0, 5, 6))
-    counts = draws.multinomial(4000, [1.0] if is_sync else draws.dirichlet(np.geomspace(50, 1, 12)))
+    gradients = np.round(per_s * 16 * (1 - 0.5 * delayed * (not is_sync)) + draws.normal(0, 5, 6))
+    counts = draws.multinomial(
+        4000, [1.0] if is_sync else draws.dirichlet(np.geomspace(50, 2 if is_async else 0.2, 12))
+    )
     return Digest(
         path=path,
         status="complete",
@@ -101,7 +108,9 @@ def make(
     return Study(places, Question(variants[0], tuple(variants[1:]))), digests
 
 
-def set_outcome(made: Made, value_of: Callable[[Place], float], name: str = "test_accuracy") -> Made:
+def set_outcome(
+    made: Made, value_of: Callable[[Place], float], name: str = "test_accuracy"
+) -> Made:
     """Return a study and digests whose outcome is a function of the place."""
     study, digests = made
     return study, {

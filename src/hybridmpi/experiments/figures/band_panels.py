@@ -1,7 +1,8 @@
 """Methods' bands in small multiples over the cells of a study."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,11 +10,12 @@ from matplotlib.figure import Figure
 
 from hybridmpi.experiments.figures.bands import Band, draw_band, limits_of
 from hybridmpi.experiments.figures.panels import (
-    MOST_COLUMNS,
     MOST_PANELS,
     cell_titles,
     choice_note,
     choose,
+    is_leftmost,
+    is_lowest,
     panel_grid,
     seeds_note,
     title_panel,
@@ -32,9 +34,12 @@ from hybridmpi.experiments.figures.style import (
 from hybridmpi.experiments.study import Cell, Study
 
 Bands = dict[str, Band]
+LABEL_WIDTH = 30
+# Bands of up to FEW methods have the opacity OPACITY / FEW; those of more would become a blur.
+OPACITY, FEW = 0.9, 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BandRow:
     """One panel of each cell.
 
@@ -42,7 +47,7 @@ class BandRow:
         label: Of the y axis.
         bands_at: Returns the bands in a cell by method, those that there are.
         empty: What a panel says where there is none.
-        ceiling: Where the y axis ends at the latest, for lines that diverge.
+        bounds: What the y axis shows at most, so that lines that diverge leave the rest readable.
         from_zero: Whether the y axis begins at 0.
         has_zero_line: Whether 0 is marked.
     """
@@ -50,7 +55,7 @@ class BandRow:
     label: str
     bands_at: Callable[[Cell], Bands]
     empty: str
-    ceiling: float = float("inf")
+    bounds: tuple[float, float] = (-np.inf, np.inf)
     from_zero: bool = False
     has_zero_line: bool = False
 
@@ -61,26 +66,29 @@ def draw_band_panels(study: Study, rows: Sequence[BandRow], over: str = "time_s"
     Args:
         study: Where the cells and the methods come from.
         rows: What to draw for each cell, one panel above another.
-        over: Quantity of the x axis.
+        over: Quantity of the x axis, which all panels share.
     """
     cells = choose(study.cells, MOST_PANELS // len(rows))
     figure, panels = panel_grid(len(cells), len(rows))
     titles, all_looks = cell_titles(study.cells), looks(study.variants)
-    drawn: dict[str, None] = {}
+    bands = {(row, cell): row.bands_at(cell) for row in rows for cell in cells}
     for row_number, row in enumerate(rows):
-        bands = {cell: row.bands_at(cell) for cell in cells}
-        limits = _limits(study, row, bands)
+        limits = _limits(study, row, {cell: bands[row, cell] for cell in cells})
         for number, cell in enumerate(cells):
-            panel = panels[number][row_number]
-            drawn |= dict.fromkeys(bands[cell])
-            _draw_panel(panel, row, bands[cell], all_looks, limits[cell])
-            mark_amounts(panel.xaxis, over)
-            title = titles[cell] if row_number == 0 else ""
-            title_panel(panel, title, _note(row, bands[cell], row_number, limits[cell]), len(cells))
-            _label(panel, row, row_number == len(rows) - 1, number, len(cells), over)
+            panel, named = panels[number][row_number], bands[row, cell]
+            _draw_panel(panel, row, named, all_looks, limits[cell])
+            head = [titles[cell], _count_note(named)] if row_number == 0 else []
+            title_panel(panel, [*head, _beyond_note(row, named)], len(cells))
+            if is_leftmost(number, len(cells)):
+                panel.set_ylabel(fill(row.label, LABEL_WIDTH))
+            if is_lowest(number, len(cells)) and row is rows[-1]:
+                panel.set_xlabel(quantity(over).label)
+    drawn = {name: band for named in bands.values() for name, band in named.items()}
+    _mark_x([panel for column in panels for panel in column], bands.values(), over)
     figure.align_ylabels()
     add_note(figure, choice_note(len(cells), len(study.cells)))
-    add_key(figure, [name for name in study.variants if name in drawn], all_looks)
+    has_bands = any(band.low is not None for band in drawn.values())
+    add_key(figure, [name for name in study.variants if name in drawn], all_looks, has_bands)
     return figure
 
 
@@ -97,31 +105,33 @@ def _draw_panel(
     if row.has_zero_line:
         panel.axhline(0, color=BLACK, lw=1)
     for turn, (name, band) in enumerate(bands.items()):
-        draw_band(panel, band, all_looks[name], turn)
+        draw_band(panel, band, all_looks[name], turn, alpha=OPACITY / max(len(bands), FEW))
     if limits is not None:
         panel.set_ylim(limits)
 
 
-def _label(panel: Axes, row: BandRow, is_lowest: bool, number: int, total: int, over: str) -> None:
-    if number % MOST_COLUMNS == 0:
-        panel.set_ylabel(row.label)
-    if is_lowest and number + MOST_COLUMNS >= total:
-        panel.set_xlabel(quantity(over).label)
+def _mark_x(panels: Iterable[Axes], all_bands: Iterable[Bands], over: str) -> None:
+    ends = [x for bands in all_bands for band in bands.values() for x in (band.x[0], band.x[-1])]
+    if not ends:
+        return
+    room = 0.03 * (max(ends) - min(ends)) or 1.0
+    for panel in panels:
+        if panel.has_data():
+            panel.set_xlim(min(ends) - room, max(ends) + room)
+            mark_amounts(panel.xaxis, over)
 
 
-def _note(row: BandRow, bands: Bands, row_number: int, limits: tuple[float, float] | None) -> str:
-    notes = []
-    if bands and row_number == 0:
-        notes.append(seeds_note({name: band.num_lines for name, band in bands.items()}))
-    if limits is not None:
-        beyond = [name for name, band in bands.items() if _exceeds(band, row.ceiling)]
-        if beyond:
-            notes.append(f"above the axis: {', '.join(map(shortened, beyond))}")
-    return "; ".join(notes)
+def _count_note(bands: Bands) -> str:
+    return seeds_note({name: band.num_lines for name, band in bands.items()}) if bands else ""
 
 
-def _exceeds(band: Band, ceiling: float) -> bool:
-    return bool((band.mean[np.isfinite(band.mean)] > ceiling).any())
+def _beyond_note(row: BandRow, bands: Bands) -> str:
+    beyond = [shortened(name) for name, band in bands.items() if _exceeds(band, row.bounds)]
+    return f"beyond the axis: {', '.join(beyond)}" if beyond else ""
+
+
+def _exceeds(band: Band, bounds: tuple[float, float]) -> bool:
+    return bool(((band.mean < bounds[0]) | (band.mean > bounds[1])).any())
 
 
 def _limits(
@@ -141,13 +151,13 @@ def _scale_of(study: Study, cell: Cell) -> object:
 
 
 def _row_limits(row: BandRow, bands: list[Band]) -> tuple[float, float] | None:
-    limits = limits_of(bands)
+    limits = limits_of(bands, row.bounds)
     if limits is None:
         return None
     low, high = limits
     if row.from_zero:
-        low = 0.0
+        low = -0.03 * high
     if row.has_zero_line:
         room = 0.05 * max(abs(low), abs(high))
         low, high = min(low, -room), max(high, room)
-    return low, min(high, row.ceiling)
+    return low, high

@@ -81,7 +81,7 @@ def on_common_places(
     return places, np.stack([np.interp(places, x, y) for x, y in lines])
 
 
-def draw_band(panel: Axes, band: Band, look: Look, turn: int = 0) -> None:
+def draw_band(panel: Axes, band: Band, look: Look, turn: int = 0, alpha: float = 0.18) -> None:
     """Draw a band and its mean; a cross ends a mean that breaks off.
 
     Args:
@@ -89,9 +89,10 @@ def draw_band(panel: Axes, band: Band, look: Look, turn: int = 0) -> None:
         band: What to draw.
         look: How.
         turn: Number of the line in its panel, so that the markers of lines don't coincide.
+        alpha: Opacity of the band.
     """
     if band.low is not None and band.high is not None:
-        panel.fill_between(band.x, band.low, band.high, color=look.color, alpha=0.18, lw=0)
+        panel.fill_between(band.x, band.low, band.high, color=look.color, alpha=alpha, lw=0)
     every = max(1, len(band.x) // NUM_MARKERS)
     panel.plot(
         band.x,
@@ -108,24 +109,24 @@ def draw_band(panel: Axes, band: Band, look: Look, turn: int = 0) -> None:
         panel.plot(band.x[last], band.mean[last], marker="x", ms=8, mew=2, color=look.color)
 
 
-def limits_of(bands: Iterable[Band]) -> tuple[float, float] | None:
+def limits_of(bands: Iterable[Band], bounds: tuple[float, float]) -> tuple[float, float] | None:
     """Return limits that show the means, and bands as far as these leave the means readable.
 
-    Intervals of two runs are often ten times as wide as anything that the means do.
+    Intervals of two runs are often ten times as wide as anything that the means do. What lies
+    beyond the bounds is not shown.
     """
     bands = list(bands)
-    means = _finite([band.mean for band in bands])
+    means = _finite([np.clip(band.mean, *bounds) for band in bands])
     if not len(means):
         return None
     low, high = means.min(), means.max()
     room = 0.5 * (high - low) or 0.05 * abs(high) or 0.5
     ends = [end for band in bands for end in (band.low, band.high) if end is not None]
     edges = np.append(_finite(ends), means)
-    margin = 0.06 * room
-    return (
-        float(max(edges.min(), low - room) - margin),
-        float(min(edges.max(), high + room) + margin),
-    )
+    margin = 0.1 * room
+    bottom = max(edges.min(), low - room, bounds[0])
+    top = min(edges.max(), high + room, bounds[1])
+    return float(bottom - margin), float(top + margin)
 
 
 def _finite(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

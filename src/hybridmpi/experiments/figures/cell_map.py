@@ -2,24 +2,27 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from hybridmpi.experiments.figures.panels import varying_fields
+from hybridmpi.experiments.figures.panels import num_columns, varying_fields
 from hybridmpi.experiments.figures.quantities import field_name, value_text
-from hybridmpi.experiments.figures.style import BLACK, GREY, PALE, SMALL, style_axes
+from hybridmpi.experiments.figures.style import BLACK, GREY, MINUS, PALE, SMALL, style_axes
 from hybridmpi.experiments.study import Cell, Study
 
 HATCH = "////"
 CELL_IN = (0.75, 0.5)
 DARK = 0.5
+SCALE_LABEL_WIDTH = 34
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,10 @@ def map_cells(
 
 
 def map_panels(
-    num_maps: int, cells: Sequence[Cell], axes: tuple[str, str], columns: int = 3
+    num_maps: int, cells: Sequence[Cell], axes: tuple[str, str]
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure and its panels, large enough for a number in each of the maps' cells."""
-    columns = min(num_maps, columns)
+    columns = num_columns(num_maps)
     rows = -(-num_maps // columns)
     width, height = (
         max(len(set(_values(cells, axis))) * size, least)
@@ -139,11 +142,11 @@ def draw_cell_map(
     )
     for (row, column), number in np.ndenumerate(shown.numbers):
         if np.isfinite(number):
-            is_dark = _luminance(colormap(norm(number))) < DARK
-            _write(panel, row, column, f"{number:{spec}}", "white" if is_dark else BLACK)
+            text = f"{number:{spec}}".replace("-", MINUS)
+            _write_on(panel, row, column, text, colormap(norm(number)))
     for (row, column), reason in shown.gaps.items():
         panel.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_hatched()))
-        _write(panel, row, column, reason, BLACK, {"fc": "white", "ec": "none", "pad": 1})
+        _write_on(panel, row, column, reason, to_rgba(PALE))
     panel.set_xticks(range(columns), [value_text(value) for value in shown.x_values])
     panel.set_yticks(range(rows), [value_text(value) for value in shown.y_values])
     panel.set_xlim(-0.5, columns - 0.5)
@@ -157,7 +160,7 @@ def add_scale(
 ) -> None:
     """Draw the scale of colors beside the panels."""
     bar = figure.colorbar(ScalarMappable(norm, colormap), ax=list(panels), pad=0.02, aspect=25)
-    bar.set_label(label, fontsize=SMALL + 1)
+    bar.set_label(fill(label, SCALE_LABEL_WIDTH), fontsize=SMALL + 1)
     bar.ax.tick_params(labelsize=SMALL)
     bar.outline.set_visible(False)
 
@@ -185,15 +188,16 @@ def _hatched() -> dict[str, Any]:
     return {"facecolor": PALE, "edgecolor": GREY, "hatch": HATCH, "linewidth": 0}
 
 
-def _write(
-    panel: Axes, row: int, column: int, text: str, color: str, box: dict[str, Any] | None = None
+def _write_on(
+    panel: Axes, row: int, column: int, text: str, ground: tuple[float, float, float, float]
 ) -> None:
-    panel.text(column, row, text, ha="center", va="center", color=color, fontsize=7.5, bbox=box)
-
-
-def _luminance(color: tuple[float, float, float, float]) -> float:
-    red, green, blue, _ = color
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    red, green, blue, _ = ground
+    is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < DARK
+    # The halo keeps lines and hatches from running through the text.
+    halo = withStroke(linewidth=3, foreground=ground)
+    color = "white" if is_dark else BLACK
+    style: dict[str, Any] = {"color": color, "fontsize": 7.5, "path_effects": [halo]}
+    panel.text(column, row, text, ha="center", va="center", **style)
 
 
 def _rest(cell: Cell, axes: tuple[str, str]) -> Cell:

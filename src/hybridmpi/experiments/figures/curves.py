@@ -10,7 +10,7 @@ from hybridmpi.experiments.figures.quantities import quantity
 from hybridmpi.experiments.study import Cell, Digest, Study
 
 # A loss this many times as high as at the start has diverged; how far does not matter.
-DIVERGED = 2.0
+DIVERGED = 1.5
 
 
 def draw_curves(
@@ -39,12 +39,14 @@ def draw_curves(
                 bands[variant] = band
         return bands
 
-    ceiling = float("inf") if measured.higher_is_better else _ceiling(digests, metric)
-    row = BandRow(measured.label, bands_at, "no evaluations", ceiling)
+    row = BandRow(measured.label, bands_at, "no evaluations", (0, highest(digests, metric)))
     return draw_band_panels(study, [row], over)
 
 
-def _ceiling(digests: Digests, metric: str) -> float:
+def highest(digests: Digests, metric: str) -> float:
+    """Return the highest value of a metric that is worth showing, as drawn."""
+    if quantity(metric).higher_is_better:
+        return quantity(metric).scale
     starts = [_start(digest, metric) for digest in digests.values() if len(digest.evaluations)]
     starts = [start for start in starts if np.isfinite(start)]
     return DIVERGED * float(np.median(starts)) if starts else float("inf")

@@ -20,6 +20,7 @@ from hybridmpi.experiments.figures.quantities import Quantity, outcome_quantity
 from hybridmpi.experiments.figures.style import (
     BLACK,
     GREY,
+    MINUS,
     PALE,
     SMALL,
     Look,
@@ -106,8 +107,8 @@ def _draw(
     if not any(blocks.values()):
         say_empty(panel, "no method to compare with the reference")
         return
-    limit = _limit([row for rows in blocks.values() for row in rows], margin) * measured.scale
-    panel.set_xlim(-limit, limit)
+    low, high = _limits([row for rows in blocks.values() for row in rows], margin)
+    panel.set_xlim(low * measured.scale, high * measured.scale)
     if margin is not None:
         panel.axvspan(-margin * measured.scale, margin * measured.scale, color=PALE, lw=0)
     panel.axvline(0, color=BLACK, lw=1)
@@ -172,17 +173,24 @@ def _in_words(row: _Row, scale: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.3f}"
+    text = f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.3f}"
+    return text.replace("-", MINUS)
 
 
-def _limit(rows: Sequence[_Row], margin: float | None) -> float:
-    """Return where the axis ends: all means are on it, and intervals up to four times as far."""
-    known = [row.comparison for row in rows if row.comparison.mean is not None]
-    means = [abs(each.mean) for each in known if each.mean is not None]
-    ends = [abs(end) for each in known for end in each.interval() or ()]
-    nearest = max([*means, margin or 0.0])
-    wanted = max([*ends, nearest])
-    return 1.1 * min(wanted, 4 * nearest) or 1.0
+def _limits(rows: Sequence[_Row], margin: float | None) -> tuple[float, float]:
+    """Return where the axis begins and ends.
+
+    It holds 0, the margin and all means, and intervals up to four times as far.
+    """
+    known = [row.comparison for row in rows]
+    means = [each.mean for each in known if each.mean is not None]
+    means += [0.0, -(margin or 0.0), margin or 0.0]
+    ends = [end for each in known for end in each.interval() or ()]
+    farthest = 4 * max(map(abs, means)) or 1.0
+    low = min([*means, max(min(ends, default=0.0), -farthest)])
+    high = max([*means, min(max(ends, default=0.0), farthest)])
+    room = 0.06 * (high - low) or 1.0
+    return low - room, high + room
 
 
 def _add_key(figure: Figure, margin: float | None, measured: Quantity) -> None:

@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
 from hybridmpi.experiments.figures.bands import LineOf, band_of, line_of, on_common_places
+from hybridmpi.experiments.figures.curves import highest
 from hybridmpi.experiments.figures.placed_runs import Digests, reference_of, runs_at
 from hybridmpi.experiments.figures.quantities import quantity
 from hybridmpi.experiments.figures.style import shortened
@@ -39,7 +40,9 @@ def draw_paired_curves(
         return bands
 
     label = measured.difference_label(shortened(reference))
-    row = BandRow(label, bands_at, f"no pairs with {shortened(reference)}", has_zero_line=True)
+    most = highest(digests, metric)
+    empty = f"no pairs with {shortened(reference)}"
+    row = BandRow(label, bands_at, empty, (-most, most), has_zero_line=True)
     return draw_band_panels(study, [row], over)
 
 

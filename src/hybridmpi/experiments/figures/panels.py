@@ -1,6 +1,6 @@
 """Small multiples: one panel for each cell of a study, as many as can be read."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import TypeVar
 
@@ -13,7 +13,6 @@ from hybridmpi.experiments.figures.style import NORMAL, shortened, style_axes
 from hybridmpi.experiments.study import Cell
 
 MOST_PANELS = 12
-MOST_COLUMNS = 3
 PANEL_IN = (3.4, 2.6)
 SINGLE_IN = (7.0, 4.2)
 
@@ -51,9 +50,24 @@ def cell_titles(cells: Sequence[Cell]) -> dict[Cell, str]:
     return {cell: cell_name(tuple(part for part in cell if part[0] in varying)) for cell in cells}
 
 
+def num_columns(num_panels: int) -> int:
+    """Return how many panels stand side by side."""
+    return 2 if num_panels == 4 else min(num_panels, 3)
+
+
+def is_leftmost(number: int, num_panels: int) -> bool:
+    """Say whether a panel stands at the left edge of its figure."""
+    return number % num_columns(num_panels) == 0
+
+
+def is_lowest(number: int, num_panels: int) -> bool:
+    """Say whether no other panel stands under a panel."""
+    return number + num_columns(num_panels) >= num_panels
+
+
 def panel_grid(num_cells: int, num_rows: int = 1) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure and the panels of each cell, `num_rows` of them one above another."""
-    columns = min(num_cells, MOST_COLUMNS)
+    columns = num_columns(num_cells)
     rows = -(-num_cells // columns) * num_rows
     width, height = SINGLE_IN if num_cells == num_rows == 1 else PANEL_IN
     size = (max(width * columns, SINGLE_IN[0]), height * rows + 0.6)
@@ -71,21 +85,21 @@ def panel_grid(num_cells: int, num_rows: int = 1) -> tuple[Figure, list[list[Axe
     return figure, panels
 
 
-def title_panel(panel: Axes, title: str, note: str, num_cells: int) -> None:
-    """Write a cell's title and a note under it, wrapped to the panel's width."""
-    width = 90 // min(num_cells, MOST_COLUMNS)
-    lines = [fill(text, width) for text in (title, note) if text]
+def title_panel(panel: Axes, notes: Iterable[str], num_cells: int) -> None:
+    """Write a cell's title and what is to be said of it over its panel, wrapped to its width."""
+    width = 42 if num_cells > 1 else 90
+    lines = [fill(text, width) for text in notes if text]
     panel.set_title("\n".join(lines), loc="left", fontsize=NORMAL)
 
 
 def seeds_note(num_runs: Mapping[str, int]) -> str:
-    """Say how many runs are behind each method's line: n = 5 (sync 4)."""
+    """Say how many runs are behind each method's line: n = 5 seeds (sync 4)."""
     counts = list(num_runs.values())
     most = max(counts, default=0)
     fewer = {name: count for name, count in num_runs.items() if count < most}
     if not fewer:
-        return f"n = {most}" + (", no band" if most == 1 else "")
+        return f"n = {most} seeds" if most > 1 else "n = 1 seed"
     if len(fewer) > 3:
-        return f"n = {min(counts)} to {most}"
+        return f"n = {min(counts)} to {most} seeds"
     exceptions = ", ".join(f"{shortened(name)} {count}" for name, count in fewer.items())
-    return f"n = {most} ({exceptions})"
+    return f"n = {most} seeds ({exceptions})"

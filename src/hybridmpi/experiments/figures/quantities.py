@@ -35,7 +35,7 @@ class Quantity:
     def difference_label(self, reference: str) -> str:
         """Return the label of an axis that shows values minus the reference's."""
         unit = f" ({self.difference_unit})" if self.difference_unit else ""
-        return f"{self.name}{unit},\nminus {reference}"
+        return f"{self.name} minus {reference}{unit}"
 
 
 _QUANTITIES = {
@@ -93,7 +93,7 @@ def _renamed(base: Quantity, reading: str) -> Quantity:
 
 def mark_amounts(axis: Axis, name: str, num_ticks: int = 5) -> None:
     """Mark an axis of amounts: 200k gradients, 1.5 GB."""
-    axis.set_major_locator(MaxNLocator(nbins=num_ticks))
+    axis.set_major_locator(MaxNLocator(nbins=num_ticks, steps=[1, 2, 2.5, 5, 10]))
     if name == "bytes_sent":
         axis.set_major_formatter(EngFormatter(unit="B"))
     elif name in {"gradients", "worker_seconds"}:
@@ -102,10 +102,8 @@ def mark_amounts(axis: Axis, name: str, num_ticks: int = 5) -> None:
 
 def field_name(field: str) -> str:
     """Return what readers call a field of a job: learning rate, delays max (s)."""
-    section, _, last = field.rpartition(".")
-    unit = " (s)" if last.endswith("_s") else ""
-    words = f"{last.removesuffix('_s')}{unit}".replace("_", " ")
-    return words if section in {*_PLAIN_SECTIONS, ""} else f"{section} {words}".replace(".", " ")
+    name, unit = _name_and_unit(field)
+    return f"{name} ({unit})" if unit else name
 
 
 def value_text(value: object) -> str:
@@ -114,5 +112,13 @@ def value_text(value: object) -> str:
 
 
 def cell_name(cell: Cell) -> str:
-    """Return what readers call a cell: batch size 32, learning rate 0.05."""
-    return ", ".join(f"{field_name(field)} {value_text(value)}" for field, value in cell)
+    """Return what readers call a cell: batch size 32, delays max 0.5 s."""
+    parts = ((*_name_and_unit(field), value_text(value)) for field, value in cell)
+    return ", ".join(f"{name} {value} {unit}".rstrip() for name, unit, value in parts)
+
+
+def _name_and_unit(field: str) -> tuple[str, str]:
+    section, _, last = field.rpartition(".")
+    full = last if section in {*_PLAIN_SECTIONS, ""} else field
+    unit = "s" if full.endswith("_s") else ""
+    return full.removesuffix("_s").replace("_", " ").replace(".", " "), unit

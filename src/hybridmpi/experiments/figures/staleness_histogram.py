@@ -7,10 +7,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hybridmpi.experiments.figures.panels import (
-    MOST_COLUMNS,
     cell_titles,
     choice_note,
     choose,
+    is_leftmost,
+    is_lowest,
     panel_grid,
     seeds_note,
     title_panel,
@@ -43,12 +44,12 @@ def draw_staleness_histogram(study: Study, digests: Digests) -> Figure:
         counts = _counts(study, digests, cell)
         drawn |= dict.fromkeys(counts)
         runs = {name: len(runs_at(study, digests, name, cell)) for name in counts}
-        note = seeds_note(runs).removesuffix(", no band") if counts else ""
-        title_panel(panel, titles[cell], note, len(cells))
+        note = seeds_note(runs) if counts else ""
+        title_panel(panel, [titles[cell], note], len(cells))
         _draw_panel(panel, counts, all_looks)
-        if number % MOST_COLUMNS == 0:
+        if is_leftmost(number, len(cells)):
             panel.set_ylabel("gradients (%)")
-        if number + MOST_COLUMNS >= len(cells):
+        if is_lowest(number, len(cells)):
             panel.set_xlabel("staleness (versions)")
     add_note(figure, choice_note(len(cells), len(study.cells)))
     add_key(figure, [name for name in study.variants if name in drawn], all_looks)

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; their yellow is darkened here,
 # since a line of it could not be seen on white.
@@ -16,16 +18,18 @@ YELLOW, BLUE, VERMILION, PURPLE = "#BDAE00", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE, GRID = "#767676", "#EDEDED", "#E5E5E5"
 
 SMALL, NORMAL = 8, 9.5
+MINUS = "\u2212"  # as matplotlib writes it at the ticks
 LONGEST_NAME = 36
+KEY_ROW_IN = 0.2
 
 # The first three belong to sync, async and hybrid alone.
 _COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 _DASHES: tuple[tuple[float, ...], ...] = (
-    (),  # solid
     (6, 2),
-    (1, 1.2),
+    (2, 1.2),
+    (),  # solid
     (6, 2, 1, 2),
-    (3, 1.5),
+    (1, 1.5),
     (8, 2, 1, 1.5, 1, 1.5),
     (10, 3),
     (2, 3),
@@ -104,6 +108,7 @@ def style_axes(panel: Axes, grid: str = "y") -> None:
 
 def say_empty(panel: Axes, text: str) -> None:
     """Say in a panel why nothing is drawn there."""
+    panel.set_xticks([])
     panel.set_yticks([])
     panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", color=GREY)
 
@@ -114,30 +119,39 @@ def add_note(figure: Figure, text: str) -> None:
         figure.suptitle(text, x=0.01, ha="left", fontsize=SMALL, color=GREY)
 
 
-def add_key(figure: Figure, variants: Sequence[str], all_looks: Mapping[str, Look]) -> None:
-    """Draw the key of methods under the panels."""
-    handles = [
+def add_key(
+    figure: Figure, variants: Sequence[str], all_looks: Mapping[str, Look], has_bands: bool = False
+) -> None:
+    """Draw the key of methods under the panels, and that of their bands."""
+    handles: list[Artist] = [
         Line2D(
             [], [], **all_looks[name].line(), marker=all_looks[name].marker, ms=5, lw=1.6, label=""
         )
         for name in variants
     ]
-    place_key(figure, handles, [shortened(name) for name in variants], handlelength=4.5)
+    labels = [shortened(name) for name in variants]
+    if has_bands:
+        handles.append(Patch(color=GREY, alpha=0.3, lw=0))
+        labels.append("95 % interval")
+    place_key(figure, handles, labels, handlelength=4.5)
 
 
 def place_key(
-    figure: Figure, handles: Sequence[Any], labels: Sequence[str], handlelength: float = 2
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], handlelength: float = 2
 ) -> None:
-    """Place a key under the panels, in as many columns as the figure has room for."""
+    """Place a key under the panels, in as many columns as fit; the figure grows by its rows."""
     if not handles:
         return
     longest = max(map(len, labels))
     column_in = (longest * 0.6 + handlelength + 3) * SMALL / 72
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / column_in)))
+    num_rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + num_rows * KEY_ROW_IN)
     figure.legend(
         handles,
         labels,
         loc="outside lower center",
-        ncols=max(1, min(len(labels), int(figure.get_figwidth() / column_in))),
+        ncols=columns,
         frameon=False,
         fontsize=SMALL,
         handlelength=handlelength,

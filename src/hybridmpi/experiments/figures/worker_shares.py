@@ -8,10 +8,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from hybridmpi.experiments.figures.panels import (
-    MOST_COLUMNS,
     cell_titles,
     choice_note,
     choose,
+    is_leftmost,
+    is_lowest,
+    num_columns,
     panel_grid,
     seeds_note,
     title_panel,
@@ -42,17 +44,17 @@ def draw_worker_shares(study: Study, digests: Digests) -> Figure:
     cells = choose(study.cells)
     figure, panels = panel_grid(len(cells))
     titles, all_looks = cell_titles(study.cells), looks(study.variants)
-    num_rows = -(-len(cells) // MOST_COLUMNS)
+    num_rows = -(-len(cells) // num_columns(len(cells)))
     figure.set_figheight((1.3 + ROW_IN * len(study.variants)) * num_rows + 0.6)
     for number, (cell, (panel,)) in enumerate(zip(cells, panels, strict=True)):
         shares = _shares(study, digests, cell)
         runs = {name: len(runs_at(study, digests, name, cell)) for name in shares}
-        note = seeds_note(runs).removesuffix(", no band") if shares else ""
-        title_panel(panel, titles[cell], note, len(cells))
+        note = seeds_note(runs) if shares else ""
+        title_panel(panel, [titles[cell], note], len(cells))
         _draw_panel(panel, study.variants, shares, all_looks)
-        if number % MOST_COLUMNS:
+        if not is_leftmost(number, len(cells)):
             panel.tick_params(axis="y", labelleft=False)
-        if number + MOST_COLUMNS >= len(cells):
+        if is_lowest(number, len(cells)):
             panel.set_xlabel("gradients of a worker (%)")
     add_note(figure, choice_note(len(cells), len(study.cells)))
     _add_key(figure)
