@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.experiments.binning import time_bins
 from hybridmpi.experiments.figures.style import (
-    BLACK, BLUE,
+    BLACK,
+    BLUE,
     GREEN,
     GREY,
     ORANGE,
@@ -116,9 +117,7 @@ def _draw_threshold(panel: Axes, run: Run) -> None:
         lw=0,
         label="gradients in the step",
     )
-    panel.step(
-        time_s, bins.threshold.last(), color=BLACK, lw=1.2, where="post", label="threshold"
-    )
+    panel.step(time_s, bins.threshold.last(), color=BLACK, lw=1.2, where="post", label="threshold")
     panel.set_ylim(bottom=0)
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     _key(panel)
