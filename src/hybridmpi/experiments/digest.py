@@ -75,7 +75,9 @@ def _metric_outcomes(run: Run, evaluations: pd.DataFrame) -> dict[str, float]:
         values = evaluations[column]
         outcomes[column] = run.interval_mean(column)
         outcomes[f"{column}_end"] = float(values.iloc[-1]) if len(values) else np.nan
-        outcomes[f"{column}_best"] = float(values.max() if metric.higher_is_better else values.min())
+        outcomes[f"{column}_best"] = float(
+            values.max() if metric.higher_is_better else values.min()
+        )
     return outcomes
 
 
@@ -96,14 +98,16 @@ def _bytes_sent(run: Run) -> float:
 
 
 def _workers(run: Run) -> pd.DataFrame:
-    by_worker = run.gradients.groupby("worker").wait_s.agg(["size", "sum"])
-    by_worker = by_worker.reindex(run.workers["rank"], fill_value=0)
+    ranks = run.workers["rank"].to_numpy()
+    pushed_by = run.gradients.worker.to_numpy()
+    size = ranks.max(initial=0) + 1
+    waited_s = np.bincount(pushed_by, weights=run.gradients.wait_s, minlength=size)
     return pd.DataFrame(
         {
-            "rank": run.workers["rank"].to_numpy(),
+            "rank": ranks,
             "delayed": run.workers.delayed.to_numpy(),
-            "gradients": by_worker["size"].to_numpy(),
-            "waiting_share": by_worker["sum"].to_numpy() / (run.duration_s or np.nan),
+            "gradients": np.bincount(pushed_by, minlength=size)[ranks],
+            "waiting_share": waited_s[ranks] / (run.duration_s or np.nan),
         }
     )
 
@@ -111,19 +115,28 @@ def _workers(run: Run) -> pd.DataFrame:
 def _course(run: Run) -> pd.DataFrame:
     if not run.duration_s:
         return pd.DataFrame(columns=COURSE, dtype=np.float64)
-    edges = np.linspace(0, run.duration_s, NUM_BINS + 1)
-    gradients = np.histogram(run.gradients.time_s, edges)[0]
-    staleness = np.histogram(run.gradients.time_s, edges, weights=run.gradients.staleness)[0]
-    width_s = edges[1]
+    width_s = run.duration_s / NUM_BINS
+    gradients = _per_bin(run.gradients.time_s, width_s)
+    staleness = _per_bin(run.gradients.time_s, width_s, run.gradients.staleness)
+    ends_s = width_s * np.arange(1, NUM_BINS + 1)
     return pd.DataFrame(
         {
-            "time_s": edges[1:],
-            "threshold": _threshold_at(edges[1:], run.steps),
+            "time_s": ends_s,
+            "threshold": _threshold_at(ends_s, run.steps),
             "staleness": staleness / np.where(gradients, gradients, np.nan),
             "gradients_per_s": gradients / width_s,
-            "steps_per_s": np.histogram(run.steps.time_s, edges)[0] / width_s,
+            "steps_per_s": _per_bin(run.steps.time_s, width_s) / width_s,
         }
     )
+
+
+def _per_bin(
+    time_s: pd.Series, width_s: float, weights: pd.Series | None = None
+) -> NDArray[np.float64]:
+    """Add up rows, or what they weigh, by the bin that their time is in."""
+    bins = np.minimum(time_s.to_numpy() / width_s, NUM_BINS - 1).astype(np.int64)
+    added: NDArray[np.float64] = np.bincount(bins, weights, NUM_BINS).astype(np.float64)
+    return added
 
 
 def _threshold_at(time_s: NDArray[np.float64], steps: pd.DataFrame) -> NDArray[np.float64]:

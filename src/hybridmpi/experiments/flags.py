@@ -6,11 +6,11 @@
   can also rise by overfitting.
 - "never learned": the test accuracy was not above chance at the end, nor at any time before.
 
-Chance is 1/classes, and a run is above it beyond 1.5 times that, but at most 5 points above it: 15 %
-with 10 classes, 55 % with 2, 1.5 % with 100. The room is for test sets whose most frequent class has
-more than its share (of MNIST 11.4 %), which a model can reach without having learned anything. The
-number of classes is the length of the layout's last parameter, which in a classifier is the bias,
-or the weight, of its last layer.
+Chance is 1/classes, and a run is above it beyond 1.5 times that, but at most 5 points above it:
+15 % with 10 classes, 55 % with 2, 1.5 % with 100. The room is for test sets whose most frequent
+class has more than its share (of MNIST 11.4 %), which a model can reach without having learned
+anything. The number of classes is the length of the layout's last parameter, which in a classifier
+is the bias, or the weight, of its last layer.
 """
 
 import numpy as np

@@ -33,8 +33,9 @@ class Metric:
         return f"{number * self.scale:.{self.decimals}f}"
 
     def difference(self, number: float) -> str:
-        """Print a difference, with its sign."""
-        return f"{number * self.scale:+.{self.decimals}f}"
+        """Print a difference, with its sign; what rounds to 0 has the sign +."""
+        rounded = round(number * self.scale, self.decimals) or 0.0
+        return f"{rounded:+.{self.decimals}f}"
 
 
 TEST_ACCURACY = Metric("test_accuracy", True, "fraction", "points", 100, 2)
