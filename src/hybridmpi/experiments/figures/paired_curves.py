@@ -1,0 +1,54 @@
+"""Each method minus the reference over time, paired by seed."""
+
+from matplotlib.figure import Figure
+
+from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
+from hybridmpi.experiments.figures.bands import LineOf, band_of, line_of, on_common_places
+from hybridmpi.experiments.figures.curves import highest
+from hybridmpi.experiments.figures.placed_runs import Digests, reference_of, runs_at
+from hybridmpi.experiments.figures.quantities import quantity
+from hybridmpi.experiments.figures.style import shortened
+from hybridmpi.experiments.study import Cell, Digest, Study
+
+
+def draw_paired_curves(
+    study: Study, digests: Digests, metric: str = "test_accuracy", over: str = "time_s"
+) -> Figure:
+    """Draw the mean paired difference of each method with its 95 % band, and the zero line.
+
+    Args:
+        study: The declared runs, with the reference.
+        digests: Those that are there, by run file.
+        metric: Column of `evaluations`: test_accuracy, test_loss or train_loss.
+        over: What it is drawn against: time_s, gradients, bytes_sent or worker_seconds.
+
+    Raises:
+        UserError: If metric or over is not known.
+    """
+    reference, measured = reference_of(study), quantity(metric)
+
+    def bands_at(cell: Cell) -> Bands:
+        base = runs_at(study, digests, reference, cell)
+        bands = {}
+        for variant in study.variants:
+            runs = runs_at(study, digests, variant, cell) if variant != reference else {}
+            pairs = [(run, base[seed]) for seed, run in runs.items() if seed in base]
+            lines = [_difference(*pair, over, metric, measured.scale) for pair in pairs]
+            band = band_of(lines)
+            if band is not None:
+                bands[variant] = band
+        return bands
+
+    label = measured.difference_label(shortened(reference))
+    most = highest(digests, metric)
+    empty = f"no pairs with {shortened(reference)}"
+    row = BandRow(label, bands_at, empty, (-most, most), has_zero_line=True)
+    return draw_band_panels(study, [row], over)
+
+
+def _difference(run: Digest, reference: Digest, over: str, metric: str, scale: float) -> LineOf:
+    lines = [line_of(digest.evaluations, over, metric, scale) for digest in (run, reference)]
+    if not all(len(x) for x, _ in lines):
+        return lines[0][0][:0], lines[0][1][:0]
+    x, (method, base) = on_common_places(lines)
+    return x, method - base
