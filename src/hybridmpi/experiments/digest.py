@@ -118,7 +118,7 @@ def _course(run: Run) -> pd.DataFrame:
     width_s = run.duration_s / NUM_BINS
     gradients = _per_bin(run.gradients.time_s, width_s)
     staleness = _per_bin(run.gradients.time_s, width_s, run.gradients.staleness)
-    ends_s = width_s * np.arange(1, NUM_BINS + 1)
+    ends_s = np.linspace(width_s, run.duration_s, NUM_BINS)
     return pd.DataFrame(
         {
             "time_s": ends_s,

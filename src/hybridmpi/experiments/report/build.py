@@ -8,6 +8,7 @@ from hybridmpi.experiments.report.equal_spend import equal_spend_section
 from hybridmpi.experiments.report.findings import find
 from hybridmpi.experiments.report.interactions import interactions_section
 from hybridmpi.experiments.report.methods import methods_section
+from hybridmpi.experiments.report.pictures import picture_sections
 from hybridmpi.experiments.report.runs import runs_section
 from hybridmpi.experiments.report.summary import summary
 from hybridmpi.experiments.report.targets import targets_section
@@ -39,4 +40,5 @@ def build_document(study: Study, digests: Digests, title: str) -> Document:
     findings = find(study, digests)
     parts = (*_OF_COMPARISONS, *_OF_RUNS) if findings.comparisons else _OF_RUNS
     sections = (part(findings) for part in parts)
-    return Document(title, summary(findings), tuple(s for s in sections if s is not None))
+    tables = [section for section in sections if section is not None]
+    return Document(title, summary(findings), (*tables, *picture_sections(findings)))

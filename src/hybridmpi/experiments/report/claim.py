@@ -1,8 +1,8 @@
 """The claim card: what the paper reports, and what these runs say of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from hybridmpi.experiments.document import Note, Section, Tone
 from hybridmpi.experiments.metrics import TEST_ACCURACY, TEST_LOSS, Metric
@@ -66,8 +66,7 @@ def claim_section(findings: Findings) -> Section | None:
 
 def readings_of(findings: Findings) -> Iterator[Reading]:
     """Yield every hybrid method in every cell that has asynchronous SGD too."""
-    configs = _config_by_variant(findings)
-    presets = {variant: config["method"]["preset"] for variant, config in configs.items()}
+    presets = findings.presets
     for arm in findings.arms:
         beside = [
             a for a in findings.arms if a.cell == arm.cell and presets.get(a.variant) == "async"
@@ -86,14 +85,6 @@ def answer_to(claim: Claim, difference: PairedComparison) -> Answer:
         return "unknown"
     low, high = interval
     return "compatible" if low <= claim.difference <= high else "excluded"
-
-
-def _config_by_variant(findings: Findings) -> dict[str, Mapping[str, Any]]:
-    return {
-        place.variant: findings.digests[path].config
-        for place, path in findings.study.places.items()
-        if path in findings.digests
-    }
 
 
 def _departures(run: Digest) -> Iterator[str]:

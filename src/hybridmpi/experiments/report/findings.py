@@ -35,6 +35,16 @@ class Findings:
         """All arms, cell by cell, the reference first."""
         return arms_of(self.study)
 
+    @property
+    def presets(self) -> dict[str, str]:
+        """The preset of each variant of which a run is there, the reference first."""
+        found = {
+            place.variant: str(self.digests[path].config["method"]["preset"])
+            for place, path in self.study.places.items()
+            if path in self.digests
+        }
+        return {variant: found[variant] for variant in self.study.variants if variant in found}
+
     def runs(self, arm: Arm) -> list[Digest]:
         """Return an arm's complete runs."""
         return complete_runs(self.study, self.digests, arm)

@@ -10,6 +10,12 @@ from hybridmpi.experiments.report.build import build_document
 from hybridmpi.experiments.run_list import study_of_runs
 
 
+def default_folder(sources: Sequence[Path]) -> Path:
+    """Return where a report goes if nothing else is said: beside the runs of a single folder."""
+    is_one_folder = len(sources) == 1 and sources[0].is_dir()
+    return sources[0] if is_one_folder else Path("report")
+
+
 def report_on(sources: Sequence[Path]) -> Document:
     """Return the report on what is named on the command line.
 

@@ -19,7 +19,7 @@ def workers_section(findings: Findings) -> Section:
     for arm in findings.arms:
         if runs := findings.runs(arm):
             workers = _workers(runs)
-            shown = {}
+            shown: dict[str, str] = {}
             for is_delayed, group in _GROUPS.items():
                 if (workers.delayed == is_delayed).any():
                     shown |= _shown(group, workers[workers.delayed == is_delayed], len(runs))
