@@ -20,6 +20,7 @@ COMMANDS = {
     "replay": "Compute a recorded run again: bit for bit, or under another method.",
     "calibrate": "Fit the simulator's machine to a recorded run.",
     "config": "Show a job with all its fields, their meanings and units.",
+    "report": "Compare methods by many run files: tables, statistics, figures.",
     "show": "Show what a run file holds.",
     "export": "Write a run's trained model to a safetensors file.",
     "doctor": "Check this machine, and say how to mend what is wrong.",

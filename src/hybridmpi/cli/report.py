@@ -1,0 +1,42 @@
+"""`hybridmpi report`: what the runs of an experiment, or a list of run files, say together."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument(
+    "sources",
+    metavar="DIR|RUN.h5...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--out",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the report goes.  [default: DIR, or ./report for run files]",
+)
+def report(sources: tuple[Path, ...], folder: Path | None) -> None:
+    """Compare methods by the run files of an experiment, or by any others.
+
+    DIR is a folder that `hybridmpi compare` made. Other run files are sorted by what their jobs
+    differ in; nothing was asked before such runs, so there are intervals, but no verdicts.
+
+    Ends with exit code 0, also where runs are missing, unfinished or flagged, which the report
+    says; with 2 if there is nothing to report on.
+    """
+    from rich.console import Console
+
+    from hybridmpi.experiments.render.report import write_report
+    from hybridmpi.experiments.report.sources import default_folder, report_on
+    from hybridmpi.experiments.report.terminal import outline
+
+    folder = folder or default_folder(sources)
+    document = report_on(sources)
+    write_report(document, folder)
+    Console().print(outline(document))
+    click.echo(f"wrote {folder / 'report.html'}")

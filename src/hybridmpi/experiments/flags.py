@@ -1,0 +1,54 @@
+"""Runs that cannot be relied on: a win over one of them shows nothing about methods.
+
+- "diverged": the run failed for gradients that were not finite, a loss of an evaluation is not
+  finite, the training loss ends above `FAR_ABOVE` times its start, or the test accuracy came above
+  chance and fell back to it. It is the training loss that counts, on its fixed subset: a test loss
+  can also rise by overfitting.
+- "never learned": the test accuracy was not above chance at the end, nor at any time before.
+
+Chance is 1/classes, and a run is above it beyond 1.5 times that, but at most 5 points above it:
+15 % with 10 classes, 55 % with 2, 1.5 % with 100. The room is for test sets whose most frequent
+class has more than its share (of MNIST 11.4 %), which a model can reach without having learned
+anything. The number of classes is the length of the layout's last parameter, which in a classifier
+is the bias, or the weight, of its last layer.
+"""
+
+import numpy as np
+import pandas as pd
+
+from hybridmpi.runlog.run import Run
+
+DIVERGED, NEVER_LEARNED = "diverged", "never learned"
+FAR_ABOVE = 2.0
+
+
+def flags_of(run: Run) -> tuple[str, ...]:
+    """Return the flags of a run; empty for one that can be relied on."""
+    evaluations = run.evaluations.sort_values("time_s", kind="stable")
+    bar = _bar_above_chance(run)
+    if _failed_for_non_finite_gradients(run) or _loss_diverged(evaluations):
+        return (DIVERGED,)
+    if evaluations.empty or bar is None or evaluations.test_accuracy.iloc[-1] > bar:
+        return ()
+    return (DIVERGED if evaluations.test_accuracy.max() > bar else NEVER_LEARNED,)
+
+
+def _failed_for_non_finite_gradients(run: Run) -> bool:
+    return run.status == "failed" and bool((run.events.kind == "non-finite").any())
+
+
+def _loss_diverged(evaluations: pd.DataFrame) -> bool:
+    if evaluations.empty:
+        return False
+    losses = evaluations[["train_loss", "test_loss"]].to_numpy()
+    first, last = losses[[0, -1], 0]
+    return not np.isfinite(losses).all() or bool(last > FAR_ABOVE * first)
+
+
+def _bar_above_chance(run: Run) -> float | None:
+    """Return the test accuracy above which a run has learned; None for a model that is unknown."""
+    shapes = [entry["shape"] for entry in run.layout.get("entries", ()) if entry["is_parameter"]]
+    if not shapes or not shapes[-1]:
+        return None
+    chance = 1 / float(shapes[-1][0])
+    return min(1.5 * chance, chance + 0.05)

@@ -1,0 +1,1 @@
+"""The report on a study, as a document: one module for each part."""

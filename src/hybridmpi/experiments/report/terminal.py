@@ -1,0 +1,37 @@
+"""A report in short, for the terminal."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from hybridmpi.experiments.document import Document, Note, TableOf, Tone
+
+_STYLES: dict[Tone, str] = {"good": "green", "bad": "red", "neutral": "", "warning": "yellow"}
+
+
+def outline(document: Document) -> RenderableType:
+    """Return the summary and the first table of a document, for rich to print."""
+    tables = (part for s in document.sections for part in s.parts if isinstance(part, TableOf))
+    first = next(tables, None)
+    return Group(
+        Text(document.title, style="bold"),
+        *map(_note, document.summary),
+        *([] if first is None else [_table(first)]),
+    )
+
+
+def _note(note: Note) -> Text:
+    mark = "! " if note.tone == "warning" else ""
+    return Text(f"{mark}{note.text}", style=_STYLES[note.tone])
+
+
+def _table(table: TableOf) -> Table:
+    printed = Table(title=table.caption, title_justify="left", box=SIMPLE_HEAD)
+    for column in table.shown.columns:
+        printed.add_column(column)
+    for number, row in enumerate(table.shown.itertuples(index=False)):
+        tones = [table.tones.get((number, column), "neutral") for column in table.shown.columns]
+        cells = zip(row, tones, strict=True)
+        printed.add_row(*(Text(str(cell), style=_STYLES[tone]) for cell, tone in cells))
+    return printed
