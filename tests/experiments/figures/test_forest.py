@@ -32,6 +32,16 @@ def test_margin_is_shaded_for_the_outcome_that_is_asked_for_only(pairs: Made) ->
     assert not draw_forest(*make(num_seeds=2), outcome="test_loss").axes[0].patches
 
 
+def test_numbers_of_one_row_have_as_many_places() -> None:
+    losses = {"async": [0.5, 0.5], "hybrid": [0.41, 0.39]}
+    made = make(["async", "hybrid"], num_seeds=2)
+    study, digests = with_outcome(
+        made, lambda place: losses[place.variant][place.seed], "test_loss"
+    )
+    words = draw_forest(study, digests, "test_loss").axes[0].texts[0].get_text()
+    assert words.replace("\N{MINUS SIGN}", "-") == "-0.100 [-0.227, +0.027]  n = 2"
+
+
 def test_missing_pairs_are_counted(pairs: Made) -> None:
     panel = draw_forest(*without(pairs, "async-0-0.h5")).axes[0]
     assert panel.texts[0].get_text().endswith("n = 2 of 3")
