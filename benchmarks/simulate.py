@@ -1,10 +1,13 @@
 """What the simulator costs beside the learning, and how fast the protocol is alone.
 
-Processor time of one thread, the contenders in turns, the least of several runs:
+Processor time of one thread:
 
-- learning: a simulated run against a bare torch loop that gathers as many batches, computes their
-  gradients and takes the same steps; evaluation and start-up excluded on both sides;
-- protocol: `simulate.learning = false`, pushes per second.
+- learning: a simulated run against a bare torch loop that gathers the same batches, computes their
+  gradients and takes as many steps, in turns, the least of several runs. On both sides the clock
+  starts after the first gradient, so that start-up does not count (imports, loading, making the run
+  file, first calls of kernels), and stops before evaluation. Recording counts, to its last flush.
+- protocol: `simulate.learning = false`, pushes per second of a whole run, with the run file; and
+  by how much more memory the second half of the run needed, at its highest, than the first.
 
     python benchmarks/simulate.py
 """
@@ -13,6 +16,7 @@ import json
 import resource
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from hybridmpi.config import Job
 from hybridmpi.config.load import parse_job
 from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.simulate.simulate import Simulation
+from hybridmpi.engines.status import Status
 from hybridmpi.learning.flat import state_dict
 from hybridmpi.learning.models import build_model
 
@@ -85,40 +90,43 @@ def learning(preset: str, gradients: int) -> dict[str, str | float]:
 
 
 def simulate(given: Job, path: Path) -> float:
-    """Return the processor seconds of a simulated run up to its evaluation."""
-    simulation = Simulation(given)
-    ended_s = 0.0
+    """Return the processor seconds of a simulated run from its first gradient to its evaluation."""
+    began_s = ended_s = 0.0
 
-    def report(status: Any) -> None:
-        nonlocal ended_s
-        if status.phase == "evaluating" and not ended_s:
-            ended_s = time.process_time()
+    def report(status: Status) -> None:  # for the first time when the first push has been served
+        nonlocal began_s, ended_s
+        began_s = began_s or time.process_time()
+        if status.phase == "evaluating":
+            ended_s = ended_s or time.process_time()
 
-    began_s = time.process_time()
-    simulation.run(path, report=report)
-    return (ended_s or time.process_time()) - began_s
+    Simulation(given).run(path, report=report)
+    return ended_s - began_s
 
 
 def bare_loop(given: Job, path: Path) -> float:
-    """Return the processor seconds of a plain loop over the same batches and steps."""
+    """Return the processor seconds of a plain loop over a run's batches and steps, but the first.
+
+    A step adds the gradients up at a learning rate divided by their number, so that the loop does
+    without any work for their mean.
+    """
     torch.set_num_threads(1)
     run = read_run(path)
     learners = Learners(given, given.simulate.workers)
     model = build_model("lenet", input_shape=(3, 32, 32), num_classes=10, seed=given.run.seed)
     model.load_state_dict(state_dict(learners.model.layout, learners.initial))
-    optimizer = torch.optim.SGD(model.parameters(), lr=given.optimizer.initial_learning_rate)
+    learning_rate = given.optimizer.initial_learning_rate
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
     batches = [learners.batches(w) for w in run.gradients.worker]
     numbers = run.gradients.batch.tolist()
-    position = 0
-    began_s = time.process_time()
+    arrivals = zip(batches, numbers, strict=True)
+    began_s = 0.0
     for count in run.steps.gradients:
         optimizer.zero_grad()
-        for _ in range(count):
-            inputs, labels = batches[position].get(numbers[position])
-            loss = cross_entropy(model(inputs), labels) / count
-            loss.backward()
-            loss.item()
-            position += 1
+        optimizer.param_groups[0]["lr"] = learning_rate / count
+        for of_worker, number in islice(arrivals, count):
+            inputs, labels = of_worker.get(number)
+            cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+            began_s = began_s or time.process_time()
         optimizer.step()
     return time.process_time() - began_s
 
@@ -126,19 +134,28 @@ def bare_loop(given: Job, path: Path) -> float:
 def protocol(preset: str, workers: int, pushes: int) -> dict[str, str | float]:
     """Return the pushes per processor second of a run without learning."""
     simulation = Simulation(job(preset, pushes, workers=workers, learning=False))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    highest = [0, 0]  # in each half of the run
+
+    def report(status: Status) -> None:
+        half = status.gradients > pushes / 2
+        highest[half] = max(highest[half], memory_bytes())
+
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.process_time()
-        simulation.run(Path(folder) / "run.h5")
+        simulation.run(Path(folder) / "run.h5", report=report)
         elapsed_s = time.process_time() - began_s
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "benchmark": "protocol alone",
         "preset": preset,
         "workers": workers,
         "pushes_per_s": round(pushes / elapsed_s),
-        "memory_grown_mib": round((after - before) / 1024, 1),
+        "memory_grown_mib": round((highest[1] - highest[0]) / 2**20, 1),
     }
+
+
+def memory_bytes() -> int:
+    """Return the memory of this process that is in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -28,5 +28,11 @@ def scale(aggregation: Aggregation, samples: Sequence[int]) -> float:
     count = len(samples)
     if count == 0:
         raise ValueError("no gradients to aggregate; a step needs at least one")
-    factor = {"mean": 1.0, "sum": float(count), "sqrt": math.sqrt(count)}[aggregation]
-    return factor * (samples[0] / sum(samples))
+    mean = samples[0] / sum(samples)
+    match aggregation:
+        case "mean":
+            return mean
+        case "sum":
+            return count * mean
+        case "sqrt":
+            return math.sqrt(count) * mean

@@ -3,23 +3,24 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hybridmpi.core.messages import Discard, DiscardReason, Instruction, Push, Step
-from hybridmpi.runlog.schema import GRADIENTS, STEPS
+from hybridmpi.core.messages import Discard, Instruction, Push, Step
+from hybridmpi.runlog.schema import GRADIENTS, STEPS, Table
 from hybridmpi.runlog.writer import RunWriter
 
 _FLUSH_EVERY_S = 1.0
+_STEP_FIELDS = ("time_s", "version", "threshold", "gradients", "learning_rate")
 
 
 class Recorder:
     """Records pushes, steps and events of one run, and writes them on `flush`.
 
     The server's loop pays for the recording, so that it only keeps what it is given (a third of a
-    microsecond per push); rows are made on `flush`, all at once.
+    microsecond per push); rows are made on `flush`, all at once. It keeps numbers, not messages:
+    Python's garbage collector would pass through these time and again.
 
     Attributes:
         non_finite_in_a_row: Number of the last pushes that held NaN or infinity.
@@ -31,14 +32,14 @@ class Recorder:
         self.non_finite_in_a_row = 0
         self.discarded = 0
         self.writer = writer
-        self._pushes: list[Push] = []  # since the last flush, with the next three
+        self._pushes: list[float] = []  # their fields, since the last flush; so with the next three
         self._times_s: list[float] = []
         self._staleness: list[int] = []
         self._server_s: list[float] = []
-        self._discards: dict[int, DiscardReason] = {}  # by position in these lists
+        self._discards: dict[int, Discard] = {}  # by the number of the push since the last flush
         self._late: list[int] = []
-        self._steps: list[Step] = []
-        self._step_times_s: list[float] = []
+        self._steps: list[float] = []  # their fields
+        self._weights: list[float] = []  # of the pushes in these steps
         self._last_step: Step | None = None
         self._buffered = np.empty(0, GRADIENTS.dtype)  # rows that were in no step at the last flush
         self._numbers = np.empty(0, np.int64)  # theirs in the run file
@@ -64,13 +65,13 @@ class Recorder:
         """Record a push and what the core made of it."""
         self.non_finite_in_a_row = 0 if push.is_finite else self.non_finite_in_a_row + 1
         if instructions and isinstance(instructions[0], Discard):
-            reason = instructions[0].reason
-            self._discards[len(self._pushes)] = reason
-            if reason == "late":
-                self._late.append(len(self._pushes))
+            number = len(self._times_s)
+            self._discards[number] = instructions[0]
+            if instructions[0].reason == "late":
+                self._late.append(number)
             else:
                 self.discarded += 1
-        self._pushes.append(push)
+        self._pushes.extend(push)
         self._times_s.append(now_s)
         self._staleness.append(staleness)
 
@@ -81,8 +82,9 @@ class Recorder:
     def step(self, step: Step, now_s: float) -> None:
         """Record a step and the weights of its gradients."""
         self._last_step = step
-        self._steps.append(step)
-        self._step_times_s.append(now_s)
+        _, pushes, weights, _, threshold, learning_rate, _ = step
+        self._steps.extend((now_s, step.version, threshold, len(pushes), learning_rate))
+        self._weights.extend(weights)
 
     def event(
         self, now_s: float, kind: str, worker: int = 0, detail: str = "", before: int | None = None
@@ -123,16 +125,11 @@ class Recorder:
 
     def _write_pushes(self) -> None:
         """Write the pushes as rows in no step, and the events that belong to them."""
-        pushes, count = self._pushes, len(self._pushes)
-        fields = np.fromiter(chain.from_iterable(pushes), np.float64, count * len(Push._fields))
-        rows = np.zeros(count, GRADIENTS.dtype)
-        for name, column in zip(Push._fields, fields.reshape(-1, len(Push._fields)).T, strict=True):
-            if name in GRADIENTS.names:
-                rows[name] = column
+        rows = _rows(GRADIENTS, Push._fields, self._pushes)
         rows["time_s"], rows["staleness"], rows["step"] = self._times_s, self._staleness, -1
         rows["server_s"][: len(self._server_s)] = self._server_s  # one less if that push failed
         rows["accepted"] = True
-        self._write_events()
+        self._write_events(rows["worker"].tolist(), rows["batch"].tolist())
         if self._discards:
             rows["accepted"][list(self._discards)] = False
             rows = np.delete(rows, self._late)
@@ -148,35 +145,38 @@ class Recorder:
         """Write the steps; the gradient buffer is emptied by each, in the order of arrival."""
         if not self._steps:
             return
-        columns: dict[str, Any] = dict(
-            zip(Step._fields, zip(*self._steps, strict=True), strict=True)
-        )
-        counts = np.array([len(pushes) for pushes in columns["pushes"]])
-        total, firsts = int(counts.sum()), np.cumsum(counts) - counts
+        rows = _rows(STEPS, _STEP_FIELDS, self._steps)
+        counts = rows["gradients"]
+        total, firsts = len(self._weights), np.cumsum(counts) - counts
         stepped, self._buffered = np.split(self._buffered, [total])
         numbers, self._numbers = np.split(self._numbers, [total])
-        rows = np.zeros(len(counts), STEPS.dtype)
-        rows["time_s"], rows["gradients"] = self._step_times_s, counts
-        for name in ("version", "threshold", "learning_rate"):
-            rows[name] = columns[name]
         rows["train_loss"] = np.add.reduceat(stepped["loss"], firsts) / counts
         rows["mean_staleness"] = np.add.reduceat(stepped["staleness"], firsts) / counts
         rows["max_staleness"] = np.maximum.reduceat(stepped["staleness"], firsts)
         self.writer.append(STEPS, rows)
-        factors = np.fromiter(chain.from_iterable(columns["weights"]), np.float64, total)
         steps = np.repeat(rows["version"], counts)
-        self.writer.amend(GRADIENTS, numbers, step=steps, weight=factors)
-        self._steps, self._step_times_s = [], []
+        self.writer.amend(GRADIENTS, numbers, step=steps, weight=np.array(self._weights))
+        self._steps, self._weights = [], []
 
-    def _write_events(self) -> None:
+    def _write_events(self, workers: Sequence[int], batches: Sequence[int]) -> None:
         """Write what happened to batches that are in no step; of a stale push its row tells."""
         next_batch, discards, times_s = self._next_batch, self._discards, self._times_s
-        for number, push in enumerate(self._pushes):
-            worker, batch = push[0], push[1]
+        for number, (worker, batch) in enumerate(zip(workers, batches, strict=True)):
             for passed_over in range(next_batch[worker], batch):
                 detail = f"batch {passed_over}"
                 self.event(times_s[number], "cancelled", worker, detail, number)
             next_batch[worker] = batch + 1
-            if number in discards and discards[number] != "stale":
+            if number in discards and discards[number].reason != "stale":
+                push, reason = discards[number]
                 detail = f"batch {batch} at version {push.version}, loss {push.loss:g}"
-                self.event(times_s[number], discards[number], worker, detail, number + 1)
+                self.event(times_s[number], reason, worker, detail, number + 1)
+
+
+def _rows(table: Table, names: Sequence[str], values: Sequence[float]) -> NDArray[np.void]:
+    """Make a table's rows from the values of these names, row after row; other names are left."""
+    fields = np.fromiter(values, np.float64, len(values)).reshape(-1, len(names))
+    rows = np.zeros(len(fields), table.dtype)
+    for name, column in zip(names, fields.T, strict=True):
+        if name in table.names:
+            rows[name] = column
+    return rows

@@ -166,8 +166,8 @@ class _Replay:
                 self._core.join(change.worker)
 
     def _hold(self, version: int) -> None:
-        for _ in range(self._uses.get(version, 0)):
-            self._versions.hold(version)
+        if version in self._uses:
+            self._versions.hold(version, self._uses[version])
 
     def _compare_final(self) -> None:
         verdict, final = self._verdict, self._run.final

@@ -11,7 +11,7 @@ from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.engines.status import Status, fraction_done
 from hybridmpi.errors import RunFailed
-from hybridmpi.learning.update import Update
+from hybridmpi.learning.update import NoUpdate, Update
 
 
 class End(Protocol):
@@ -53,7 +53,7 @@ class Server:
         self,
         core: ParameterServer,
         end: End,
-        update: Update,
+        update: Update | NoUpdate,
         *,
         limits: Limits,
         recorder: Recorder,
@@ -146,8 +146,9 @@ class Server:
 
     def _step(self, step: Step, now_s: float) -> None:
         end = self._end
-        self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, end.parameters)
-        self._update.step(end.parameters, end.next_parameters(), step.scale, step.learning_rate)
+        before = end.parameters
+        self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, before)
+        self._update.step(before, end.next_parameters(), step.scale, step.learning_rate)
         self._stepped_samples += sum([push.samples for push in step.pushes])
         end.free(step.pushes[0].row)
         end.publish(step.version)

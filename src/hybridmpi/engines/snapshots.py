@@ -1,5 +1,6 @@
 """Snapshots: the parameters that were in force at the times of the evaluation grid."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -33,12 +34,14 @@ class SnapshotTaker:
         self._every_s = every_s
         self._every_steps = every_steps
         self._points = 0  # of the grid in time that have been taken
+        self._next_s = 0.0  # the next point; without `every_s` there is only the beginning
 
     def before_step(self, now_s: float, version: int, samples: int, parameters: Tensor) -> None:
         """Take what is due before `version` is replaced at `now_s`."""
-        while (time_s := self._points * (self._every_s or 0.0)) <= now_s and self._has_points():
-            self._take(time_s, version, samples, parameters)
+        while self._next_s <= now_s:
+            self._take(self._next_s, version, samples, parameters)
             self._points += 1
+            self._next_s = math.inf if self._every_s is None else self._points * self._every_s
 
     def after_step(self, now_s: float, version: int, samples: int, parameters: Tensor) -> None:
         """Take `version` if it is due by the number of steps."""
@@ -50,10 +53,6 @@ class SnapshotTaker:
         self.before_step(end_s, version, samples, parameters)
         if self.taken[-1].time_s < end_s:
             self._take(end_s, version, samples, parameters)
-
-    def _has_points(self) -> bool:
-        """Say whether the grid goes on: without `every_s` it holds only the beginning."""
-        return self._every_s is not None or self._points == 0
 
     def _take(self, time_s: float, version: int, samples: int, parameters: Tensor) -> None:
         last = self.taken[-1] if self.taken else None

@@ -71,3 +71,21 @@ class Update:
                 entry.view(target).round_()
         self._buffers.zero_()
         self._samples = 0
+
+
+class NoUpdate:
+    """Stands in for `Update` where nothing is learned: it knows a step's first push, no more."""
+
+    def __init__(self) -> None:
+        self._has_first = False
+
+    def accumulate(self, row: Tensor, weight: float, samples: int) -> bool:
+        """Say whether this push is the first since the last step."""
+        del row, weight, samples
+        is_first, self._has_first = not self._has_first, True
+        return is_first
+
+    def step(self, source: Tensor, target: Tensor, scale: float, learning_rate: float) -> None:
+        """Begin anew; the vectors stay as they are."""
+        del source, target, scale, learning_rate
+        self._has_first = False

@@ -1,14 +1,13 @@
 """The workers and their network on a virtual clock.
 
-Events are ordered by (time, priority, serial number): what falls on the same nanosecond happens in
-the order of `_Kind`, and within one kind in the order in which it came to be known. So ties resolve
+Events are ordered by (time, kind, serial number): what falls on the same nanosecond happens in the
+order of the kinds, and within one kind in the order in which it came to be known. So ties resolve
 in the same way on every run, also where all workers are alike and take equally long.
 """
 
 import heapq
 import math
 from collections.abc import Callable, Iterator
-from enum import IntEnum
 from typing import Any
 
 from hybridmpi.engines.simulate.host import SharedHost
@@ -16,16 +15,12 @@ from hybridmpi.engines.simulate.task import Task
 from hybridmpi.engines.simulate.times import NS, Times
 from hybridmpi.engines.simulate.trace import Availability, Change
 
-
-class _Kind(IntEnum):
-    """What happens; at one time, the smaller number first."""
-
-    CHANGE = 0  # a worker joins or leaves
-    LIMIT = 1  # the time limit is reached
-    ENDED = 2  # a task on a shared host may have ended
-    START = 3  # a release has reached its worker
-    ARRIVAL = 4  # a push has reached the server
-
+# What happens; at one time, the smaller number first. Not an enumeration, which is slow to read.
+_CHANGE = 0  # a worker joins or leaves
+_LIMIT = 1  # the time limit is reached
+_ENDED = 2  # a task on a shared host may have ended
+_START = 3  # a release has reached its worker
+_ARRIVAL = 4  # a push has reached the server
 
 Event = Task | Change | None  # None is the time limit
 
@@ -78,9 +73,9 @@ class Cluster:
         self._events: list[tuple[int, int, int, Any]] = []
         self._serial = 0
         for change in availability.changes:
-            self._schedule(change.time_ns, _Kind.CHANGE, change)
+            self._schedule(change.time_ns, _CHANGE, change)
         if time_limit_s * NS < math.inf:
-            self._schedule(round(time_limit_s * NS), _Kind.LIMIT, None)
+            self._schedule(round(time_limit_s * NS), _LIMIT, None)
 
     def release(self, worker: int, version: int, sent_ns: int) -> None:
         """Send a release; if the worker still computes when it comes, it abandons that batch."""
@@ -91,7 +86,7 @@ class Cluster:
         if tasks and tasks[-1].started_ns < 0:
             task.due_ns = max(task.due_ns, tasks[-1].due_ns)
         tasks.append(task)
-        self._schedule(task.due_ns, _Kind.START, task)
+        self._schedule(task.due_ns, _START, task)
 
     def lose(self, worker: int) -> None:
         """Let a worker vanish, with what it computes and what it has sent."""
@@ -103,21 +98,21 @@ class Cluster:
         events = self._events
         while events:
             self.now_ns, kind, _, about = heapq.heappop(events)
-            if kind == _Kind.ARRIVAL:
+            if kind == _ARRIVAL:
                 if not about.is_abandoned:
                     self._tasks[about.worker].remove(about)
                     yield about
-            elif kind == _Kind.START:
+            elif kind == _START:
                 if not about.is_abandoned:
                     self._start(about)
-            elif kind == _Kind.ENDED:
+            elif kind == _ENDED:
                 self._end_tasks(*about)
             else:
-                if kind == _Kind.CHANGE and about.joins:
+                if kind == _CHANGE and about.joins:
                     self._idle_since_ns[about.worker] = self.now_ns
                 yield about
 
-    def _schedule(self, time_ns: int, kind: _Kind, about: Any) -> None:
+    def _schedule(self, time_ns: int, kind: int, about: Any) -> None:
         self._serial += 1
         heapq.heappush(self._events, (time_ns, kind, self._serial, about))
 
@@ -147,7 +142,7 @@ class Cluster:
         before = self._task_before(task)
         if before is not None:
             task.due_ns = max(task.due_ns, before.due_ns)
-        self._schedule(task.due_ns, _Kind.ARRIVAL, task)
+        self._schedule(task.due_ns, _ARRIVAL, task)
 
     def _task_before(self, task: Task) -> Task | None:
         """Return the worker's task before this one, if something is still to come of it."""
@@ -157,7 +152,7 @@ class Cluster:
     def _await_end(self, host: SharedHost) -> None:
         time_ns = host.next_end_ns(self.now_ns)
         if time_ns is not None:
-            self._schedule(time_ns, _Kind.ENDED, (host, host.changes))
+            self._schedule(time_ns, _ENDED, (host, host.changes))
 
     def _end_tasks(self, host: SharedHost, changes: int) -> None:
         if changes != host.changes:  # foreseen before something else began or ended there

@@ -63,8 +63,8 @@ class VirtualEnd:
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Send the version in force to these workers, once the server is no longer busy."""
         del all_wait
+        self._versions.hold(self._version, len(workers))
         for worker in workers:
-            self._versions.hold(self._version)
             self.cluster.release(worker, self._version, self.busy_until_ns)
         self.bytes_sent += self._message_bytes * len(workers)
 

@@ -27,8 +27,7 @@ from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
-from hybridmpi.learning.optimizer import ServerOptimizer
-from hybridmpi.learning.update import Update
+from hybridmpi.learning.update import NoUpdate
 from hybridmpi.runlog.writer import RunWriter
 
 _NOTHING = Gradient(loss=float("nan"), samples=0)  # of a run without learning, or of a late push
@@ -131,7 +130,7 @@ class Simulation:
         server = Server(
             core,
             self.end,
-            learners.update if learners else _empty_update(self._layout),
+            learners.update if learners else NoUpdate(),
             limits=self.limits,
             recorder=recorder,
             snapshots=snapshots,
@@ -218,12 +217,10 @@ class Simulation:
         shards = self.learners.shard_sizes if self.learners else ()
 
         def samples(worker: int, batch: int) -> int:
-            if not shards:
-                return size
             shard = shards[worker - 1]
             return min(size, shard - batch % -(-shard // size) * size)
 
-        return samples
+        return samples if shards else lambda _worker, _batch: size
 
     def _create(
         self, output: Path, force: bool, attributes: Mapping[str, str | int | float]
@@ -264,7 +261,3 @@ class Simulation:
             return not interrupted()
 
         return go_on
-
-
-def _empty_update(layout: Layout) -> Update:
-    return Update(layout, ServerOptimizer("sgd", layout, options={}))
