@@ -1,10 +1,10 @@
 """The folder of an experiment: whose it is, who works in it, and which of its runs are there.
 
-    experiment.toml   a copy of what was asked
-    plan.json         the run file of every place, and the question
-    tuning.json       the best values found, where that was asked for
-    runs/             the run files
-    times.jsonl       how long each run took
+experiment.toml   a copy of what was asked
+plan.json         the run file of every place, and the question
+tuning.json       the best values found, where that was asked for
+runs/             the run files
+times.jsonl       how long each run took
 """
 
 import fcntl
@@ -116,8 +116,6 @@ def failure_of(path: Path) -> str:
     """Return why a run failed, in its file's words."""
     with open_run_file(path) as file:
         return str(file.attrs.get("error", "no reason is recorded"))
-
-
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """The report as a whole."""
 
-from hybridmpi.experiments.document import Document
+from collections.abc import Callable, Iterable
+
+from hybridmpi.experiments.document import Document, Section
 from hybridmpi.experiments.pairs import Digests
 from hybridmpi.experiments.report.claim import claim_section
 from hybridmpi.experiments.report.differences import differences_section
 from hybridmpi.experiments.report.equal_spend import equal_spend_section
-from hybridmpi.experiments.report.findings import find
+from hybridmpi.experiments.report.findings import Findings, find
 from hybridmpi.experiments.report.interactions import interactions_section
 from hybridmpi.experiments.report.methods import methods_section
 from hybridmpi.experiments.report.pictures import picture_sections
@@ -17,7 +19,9 @@ from hybridmpi.experiments.report.verdicts import verdict_section
 from hybridmpi.experiments.report.workers import workers_section
 from hybridmpi.experiments.study import Study
 
-_OF_COMPARISONS = (
+Part = Callable[[Findings], Section | None]
+
+_OF_COMPARISONS: tuple[Part, ...] = (
     verdict_section,
     differences_section,
     targets_section,
@@ -26,7 +30,7 @@ _OF_COMPARISONS = (
     claim_section,
     equal_spend_section,
 )
-_OF_RUNS = (methods_section, workers_section, runs_section)
+_OF_RUNS: tuple[Part, ...] = (methods_section, workers_section, runs_section)
 
 
 def build_document(study: Study, digests: Digests, title: str) -> Document:
@@ -38,7 +42,10 @@ def build_document(study: Study, digests: Digests, title: str) -> Document:
         title: The report's title.
     """
     findings = find(study, digests)
-    parts = (*_OF_COMPARISONS, *_OF_RUNS) if findings.comparisons else _OF_RUNS
-    sections = (part(findings) for part in parts)
-    tables = [section for section in sections if section is not None]
-    return Document(title, summary(findings), (*tables, *picture_sections(findings)))
+    compared = _sections(_OF_COMPARISONS if findings.comparisons else (), findings)
+    pictures, runs = picture_sections(findings), _sections(_OF_RUNS, findings)
+    return Document(title, summary(findings), (*compared, *pictures, *runs))
+
+
+def _sections(parts: Iterable[Part], findings: Findings) -> list[Section]:
+    return [section for part in parts if (section := part(findings)) is not None]
