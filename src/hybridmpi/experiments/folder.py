@@ -1,10 +1,10 @@
 """The folder of an experiment: whose it is, who works in it, and which of its runs are there.
 
-    experiment.toml   a copy of what was asked
-    plan.json         the run file of every place, and the question
-    tuning.json       the best values found, where that was asked for
-    runs/             the run files
-    times.jsonl       how long each run took
+experiment.toml   a copy of what was asked
+plan.json         the run file of every place, and the question
+tuning.json       the best values found, where that was asked for
+runs/             the run files
+times.jsonl       how long each run took
 """
 
 import fcntl
@@ -118,8 +118,6 @@ def failure_of(path: Path) -> str:
         return str(file.attrs.get("error", "no reason is recorded"))
 
 
-
-
 def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     differences = [
         f"{name} is {old}, asked for is {new}"
@@ -134,8 +132,8 @@ def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]
         more = len(differences) - len(shown)
         raise UserError(
             f"'{folder}' is another experiment's: {'; '.join(shown)}"
-            f"{f'; and {more} more' if more else ''}. Name another folder with --out: what is to be "
-            "decided is fixed before the runs"
+            f"{f'; and {more} more' if more else ''}. Name another folder with --out: what is to "
+            "be decided is fixed before the runs"
         )
 
 
