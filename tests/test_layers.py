@@ -22,7 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "learning": {"core", "errors"},
     "transport": {"core", "errors"},
     "engines": {"transport", "runlog", "learning", "config", "core", "resources", "errors"},
-    "experiments": {"runlog", "errors"},
+    "experiments": {
+        *("engines", "runlog", "config", "launcher", "supervise", "resources", "errors"),
+    },
     "doctor": {"launcher", "supervise", "resources", "errors"},
     "cli": {
         *("experiments", "engines", "runlog", "config", "core"),
@@ -31,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"runlog"},
 }
+POOL = "experiments/pool.py"  # runs of an experiment on the ranks of mpi4py.futures
 WITHOUT_TORCH = {"errors", "core", "resources", "launcher", "supervise", "config", "runlog"}
 WITHOUT_TORCH |= {"experiments", "cli", "__init__", "__main__"}
 
@@ -120,9 +123,21 @@ def test_mpi_is_imported_where_ranks_talk_only() -> None:
         for found in IMPORTS
         if found.package == "mpi4py"
         and not found.file.startswith(("transport/", "engines/mpi/"))
-        and not (found.file == "cli/train.py" and found.is_inside_function)
+        and not (found.file in {"cli/train.py", POOL} and found.is_inside_function)
     ]
     assert elsewhere == []
+
+
+def test_experiments_import_engines_only_where_they_run_them() -> None:
+    at_once = [
+        f"{found.file} imports {found.module}"
+        for found in IMPORTS
+        if found.layer == "experiments"
+        and found.module.startswith("hybridmpi.engines")
+        and not found.is_inside_function
+        and "Status" not in found.module
+    ]
+    assert at_once == []
 
 
 def test_torch_is_imported_by_what_computes_only() -> None:

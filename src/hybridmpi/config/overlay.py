@@ -20,7 +20,7 @@ def overlay(job: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
         old = job.get("method", {})
         if not isinstance(old, Mapping) or old.get("preset", _DEFAULT_PRESET) != method["preset"]:
             job = {**job, "method": {}}
-    return _merged(job, table)
+    return {**job, **{key: _merged(job.get(key), value) for key, value in table.items()}}
 
 
 def field_as_table(name: str, value: Any) -> dict[str, Any]:

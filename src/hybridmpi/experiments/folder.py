@@ -132,8 +132,8 @@ def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]
         more = len(differences) - len(shown)
         raise UserError(
             f"'{folder}' is another experiment's: {'; '.join(shown)}"
-            f"{f'; and {more} more' if more else ''}. Name another folder with --out: what is to be "
-            "decided is fixed before the runs"
+            f"{f'; and {more} more' if more else ''}. Name another folder with --out: what is to "
+            "be decided is fixed before the runs"
         )
 
 

@@ -58,7 +58,7 @@ class Plan:
             reference=decision.reference,
             variants=self.experiment.compared,
             outcome=decision.outcome,
-            targets=dict(decision.targets),
+            targets={str(name): values for name, values in decision.targets.items()},
             margin=decision.smallest_difference,
             level=decision.level,
         )

@@ -1,4 +1,4 @@
-"""plan.json and tuning.json: which run file belongs where, what is to be decided, what was tuned."""
+"""plan.json and tuning.json: which run file belongs where, what is decided, what was tuned."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -71,7 +71,7 @@ def _method(job: Job, num_workers: int) -> dict[str, Any]:
 
 
 def _is_synchronous(method: dict[str, Any]) -> bool:
-    return method["threshold"] == {"constant": "workers"} and method["after_push"] == "wait"
+    return (method["threshold"], method["after_push"]) == ({"constant": "workers"}, "wait")
 
 
 def _constant_threshold(job: Job, num_workers: int) -> int | str | None:
