@@ -3,6 +3,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def runs_to_analyse(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data.dataset=synthetic",
         "data.options={ samples = 200, shape = [1, 4, 4] }",
         "simulate.workers=6",
-        "run.time_limit_s=4",
+        "run.time_limit_s=2",
     ]
     for preset in ("async", "hybrid", "sync"):
         for seed in (1, 2, 3):
@@ -111,9 +112,8 @@ def test_analysis_works_as_described(
     assert "staleness  the server's version at arrival minus the push's version" in printed
     assert "running: 1 gradients after 1.5 s of training" in printed
     assert "no sign of life" not in printed
-    assert names["throughput"].gradients_per_s.mean() * 4 / len(names["gradients"]) == (
-        pytest.approx(1, abs=0.01)
-    )
+    throughput, pushed = names["throughput"].gradients_per_s, len(names["gradients"])
+    assert throughput.mean() * 2 == pytest.approx(pushed)  # of a run of 2 seconds
     runs, difference = names["runs"], names["difference"]
     gains = (
         runs[runs.method == "sync"].accuracy.mean() - runs[runs.method == "async"].accuracy.mean()
@@ -129,7 +129,7 @@ def test_analysis_notices_a_row_that_is_lost(analysis: list[str], table: str) ->
     exec(analysis[0], names)
     rows = getattr(names["run"], table)
     first = rows.index[rows.step > 0][0] if table == "gradients" else 0
-    rows.drop(index=first, inplace=True)
+    names["run"] = replace(names["run"], **{table: rows.drop(index=first)})
     check = next(block for block in analysis if "accounting" in block)
     with pytest.raises(AssertionError):
         exec(check, names)
