@@ -89,7 +89,7 @@ def _constant_threshold(job: Job, num_workers: int) -> int | str | None:
 
 
 def _cut(value: float, num_workers: int) -> int:
-    return num_workers if value >= num_workers else max(1, math.floor(value))
+    return num_workers if value >= num_workers else math.floor(max(1.0, value))
 
 
 def _bounds(table: AnyCurve, longest: float) -> tuple[float, float]:

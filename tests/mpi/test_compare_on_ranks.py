@@ -1,0 +1,46 @@
+"""`hybridmpi compare` over the ranks of mpi4py.futures, and with runs that are ranks themselves."""
+
+from conftest import Ranks
+from hybridmpi import read_run
+
+JOB = """
+run = { time_limit_s = 1 }
+method = { preset = "async" }
+data = { dataset = "digits", batch_size = 16 }
+evaluation = { every_s = 0.5 }
+simulate = { workers = 2, compute_fixed_s = 0.1 }
+"""
+EXPERIMENT = """
+job = "job.toml"
+seeds = 2
+variants.async.method.preset = "async"
+variants.sync.method.preset = "sync"
+decision.reference = "async"
+"""
+COMMAND = ("compare", "experiment.toml", "--out", "out")
+
+
+def prepare(ranks: Ranks, head: str = "") -> None:
+    ranks.job.write_text(JOB)
+    (ranks.folder / "experiment.toml").write_text(head + EXPERIMENT)
+
+
+def engines_of_complete_runs(ranks: Ranks) -> list[str]:
+    runs = [read_run(path) for path in (ranks.folder / "out" / "runs").glob("*.h5")]
+    return [run.attributes["engine"] for run in runs if run.status == "complete"]
+
+
+def test_ranks_of_mpi4py_futures_share_the_runs(ranks: Ranks) -> None:
+    prepare(ranks)
+    ended = ranks.mpirun(3, "-m", "mpi4py.futures", "-m", "hybridmpi", *COMMAND)
+    assert ended.exit_code == 0, ended
+    assert "4 of 4 runs are there" in ended.stdout
+    assert engines_of_complete_runs(ranks) == ["simulate"] * 4
+
+
+def test_runs_under_mpi_are_made_one_after_the_other(ranks: Ranks) -> None:
+    prepare(ranks, 'engine = "mpi"\nranks = 3\n')
+    ended = ranks.without_mpirun("-m", "hybridmpi", *COMMAND)
+    assert ended.exit_code == 0, ended
+    assert "4 of 4 runs are there" in ended.stdout
+    assert engines_of_complete_runs(ranks) == ["mpi"] * 4
