@@ -121,6 +121,15 @@ def test_report_that_cannot_be_written_leaves_the_old_one_whole(tmp_path: Path) 
     assert contents(tmp_path) == before
 
 
+def test_report_that_cannot_be_moved_into_place_leaves_the_old_one_whole(tmp_path: Path) -> None:
+    write_report(report_of(Note("old"), table("both")), tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "figures/p.svg").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write '.*figures/p.svg'"):
+        write_report(report_of(Note("new"), table("both"), picture("p")), tmp_path)
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", "Upper", "two words", "-a"])
 def test_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="must be lower case letters, digits and hyphens"):
