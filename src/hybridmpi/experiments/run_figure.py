@@ -11,11 +11,19 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.experiments.binning import time_bins
+from hybridmpi.experiments.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    say_empty,
+    style_axes,
+)
 from hybridmpi.runlog.replacing import replacing
 from hybridmpi.runlog.run import Run
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676"
 MARKED_POINTS = 60
 LARGE_STALENESS = 30
 
@@ -42,7 +50,7 @@ def draw_run(run: Run) -> Figure:
     for panel, draw in zip(
         panels, (_draw_accuracy, _draw_losses, _draw_threshold, _draw_staleness), strict=True
     ):
-        _style(panel)
+        style_axes(panel)
         draw(panel, run)
     panels[-1].set_xlabel("training time (s)")
     panels[-1].set_xlim(0, run.duration_s or 1)
@@ -62,16 +70,10 @@ def _title(panel: Axes, run: Run) -> None:
     panel.set_title(f"{what}\n{how}{ending}", loc="left", fontsize=11)
 
 
-def _style(panel: Axes) -> None:
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(axis="y", color="#E5E5E5", linewidth=0.8)
-    panel.set_axisbelow(True)
-
-
 def _draw_accuracy(panel: Axes, run: Run) -> None:
     panel.set_ylabel("test accuracy")
     if run.evaluations.empty:
-        _say_empty(panel, "no evaluations")
+        say_empty(panel, "no evaluations")
         return
     mean = run.interval_mean("test_accuracy")
     label = None if np.isnan(mean) else f"interval mean {mean:.1%}"
@@ -85,7 +87,7 @@ def _draw_losses(panel: Axes, run: Run) -> None:
     panel.set_ylabel("loss")
     gradients = run.gradients[np.isfinite(run.gradients.loss)]
     if gradients.empty and run.evaluations.empty:
-        _say_empty(panel, "no gradients and no evaluations")
+        say_empty(panel, "no gradients and no evaluations")
         return
     bins = time_bins(gradients)
     time_s, loss = bins.time_s.mean(), bins.loss
@@ -102,7 +104,7 @@ def _draw_losses(panel: Axes, run: Run) -> None:
 def _draw_threshold(panel: Axes, run: Run) -> None:
     panel.set_ylabel("gradients")
     if run.steps.empty:
-        _say_empty(panel, "no steps")
+        say_empty(panel, "no steps")
         return
     bins = time_bins(run.steps)
     time_s = bins.time_s.mean()
@@ -115,9 +117,7 @@ def _draw_threshold(panel: Axes, run: Run) -> None:
         lw=0,
         label="gradients in the step",
     )
-    panel.step(
-        time_s, bins.threshold.last(), color="black", lw=1.2, where="post", label="threshold"
-    )
+    panel.step(time_s, bins.threshold.last(), color=BLACK, lw=1.2, where="post", label="threshold")
     panel.set_ylim(bottom=0)
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     _key(panel)
@@ -126,7 +126,7 @@ def _draw_threshold(panel: Axes, run: Run) -> None:
 def _draw_staleness(panel: Axes, run: Run) -> None:
     panel.set_ylabel("staleness\n(versions)")
     if run.steps.empty:
-        _say_empty(panel, "no steps")
+        say_empty(panel, "no steps")
         return
     bins = time_bins(run.steps)
     time_s, largest = bins.time_s.mean(), bins.max_staleness.max()
@@ -149,8 +149,3 @@ def _plot_evaluations(panel: Axes, run: Run, column: str, **line: Any) -> None:
 
 def _key(panel: Axes) -> None:
     panel.legend(frameon=False, fontsize=9, ncols=4, loc="lower right", bbox_to_anchor=(1, 0.98))
-
-
-def _say_empty(panel: Axes, text: str) -> None:
-    panel.set_yticks([])
-    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", color=GREY)

@@ -81,11 +81,14 @@ def draw_band_panels(study: Study, rows: Sequence[BandRow], over: str = "time_s"
             title_panel(panel, [*head, _beyond_note(row, named)], len(cells))
             if is_leftmost(number, len(cells)):
                 panel.set_ylabel(fill(row.label, LABEL_WIDTH))
+            elif len(set(limits.values())) == 1:
+                panel.tick_params(labelleft=False)
             if is_lowest(number, len(cells)) and row is rows[-1]:
                 panel.set_xlabel(quantity(over).label)
+            else:
+                panel.tick_params(labelbottom=False)
     drawn = {name: band for named in bands.values() for name, band in named.items()}
     _mark_x([panel for column in panels for panel in column], bands.values(), over)
-    figure.align_ylabels()
     add_note(figure, choice_note(len(cells), len(study.cells)))
     has_bands = any(band.low is not None for band in drawn.values())
     add_key(figure, [name for name in study.variants if name in drawn], all_looks, has_bands)

@@ -113,10 +113,11 @@ def limits_of(bands: Iterable[Band], bounds: tuple[float, float]) -> tuple[float
     """Return limits that show the means, and bands as far as these leave the means readable.
 
     Intervals of two runs are often ten times as wide as anything that the means do. What lies
-    beyond the bounds is not shown.
+    beyond the bounds doesn't count: such a line leaves the panel.
     """
     bands = list(bands)
-    means = _finite([np.clip(band.mean, *bounds) for band in bands])
+    means = _finite([band.mean for band in bands])
+    means = means[(bounds[0] <= means) & (means <= bounds[1])]
     if not len(means):
         return None
     low, high = means.min(), means.max()

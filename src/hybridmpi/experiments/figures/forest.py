@@ -160,21 +160,17 @@ def _in_words(row: _Row, scale: float) -> str:
     comparison = row.comparison
     if comparison.mean is None:
         return "no pairs"
-    words = f"{_number(comparison.mean * scale)}"
-    interval = comparison.interval()
-    if interval is not None:
-        words += f" [{_number(interval[0] * scale)}, {_number(interval[1] * scale)}]"
+    interval = comparison.interval() or ()
+    numbers = [number * scale for number in (comparison.mean, *interval)]
+    places = 2 if max(map(abs, numbers)) >= 1 else 3
+    mean, *ends = (f"{number:+.{places}f}".replace("-", MINUS) for number in numbers)
     total = comparison.num_pairs + comparison.num_missing
     of_total = f" of {total}" if comparison.num_missing else ""
+    words = f"{mean} [{', '.join(ends)}]" if ends else mean
     words += f"  n = {comparison.num_pairs}{of_total}"
     if comparison.is_identical:
         words += ", identical"
     return words + (", flagged" if row.is_flagged else "")
-
-
-def _number(value: float) -> str:
-    text = f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.3f}"
-    return text.replace("-", MINUS)
 
 
 def _limits(rows: Sequence[_Row], margin: float | None) -> tuple[float, float]:

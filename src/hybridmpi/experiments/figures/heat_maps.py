@@ -139,7 +139,7 @@ def _draw(
     colormap = matplotlib.colormaps[colors]
     for panel, number in zip(panels, chosen, strict=True):
         draw_cell_map(panel, maps[number], norm, colormap, spec)
-        panel.set_title(titles[number], loc="left", fontsize=NORMAL)
+        panel.set_title(titles[number], loc="left", fontsize=NORMAL, y=1.0)
     add_scale(figure, panels, norm, colormap, label)
     if len(chosen) < len(maps):
         add_note(figure, f"{len(chosen)} of {len(maps)} maps; the tables have all of them")

@@ -89,7 +89,8 @@ def title_panel(panel: Axes, notes: Iterable[str], num_cells: int) -> None:
     """Write a cell's title and what is to be said of it over its panel, wrapped to its width."""
     width = 42 if num_cells > 1 else 90
     lines = [fill(text, width) for text in notes if text]
-    panel.set_title("\n".join(lines), loc="left", fontsize=NORMAL)
+    # At a fixed height, since the search for a free one takes longer than all the rest.
+    panel.set_title("\n".join(lines), loc="left", fontsize=NORMAL, y=1.0)
 
 
 def seeds_note(num_runs: Mapping[str, int]) -> str:

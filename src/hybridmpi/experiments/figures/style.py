@@ -107,9 +107,10 @@ def style_axes(panel: Axes, grid: str = "y") -> None:
 
 
 def say_empty(panel: Axes, text: str) -> None:
-    """Say in a panel why nothing is drawn there."""
-    panel.set_xticks([])
+    """Say in a panel why nothing is drawn there, and take the marks off its axes."""
     panel.set_yticks([])
+    if not panel.get_shared_x_axes().get_siblings(panel)[1:]:
+        panel.set_xticks([])
     panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", color=GREY)
 
 

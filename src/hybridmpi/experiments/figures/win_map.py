@@ -77,7 +77,7 @@ def draw_win_map(
     for panel, shown, rest in zip(panels, maps, chosen, strict=True):
         draw_cell_map(panel, shown, norm, colormap, spec_for(maps, "+"))
         draw_zero_line(panel, shown)
-        panel.set_title(cell_titles(rests)[rest], loc="left", fontsize=NORMAL)
+        panel.set_title(cell_titles(rests)[rest], loc="left", fontsize=NORMAL, y=1.0)
     better = f"the better of {' and '.join(map(shortened, rivals))}"
     add_scale(figure, panels, norm, colormap, measured.difference_label(better))
     add_note(figure, choice_note(len(chosen), len(rests)))

@@ -1,3 +1,5 @@
+"""Studies of runs that never ran, for figures to draw."""
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -6,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from hybridmpi.experiments.study import Cell, Digest, Place, Question, Study
 
@@ -82,12 +83,6 @@ def digest_at(place: Place, path: Path = Path("run.h5")) -> Digest:
     )
 
 
-@pytest.fixture
-def made() -> Callable[..., Made]:
-    """Return a function that makes up a study and the digests of all its runs."""
-    return make
-
-
 def make(
     variants: Sequence[str] = ("async", "sync", "hybrid"),
     num_seeds: int = 3,
@@ -108,13 +103,38 @@ def make(
     return Study(places, Question(variants[0], tuple(variants[1:]))), digests
 
 
-def set_outcome(
+def with_outcome(
     made: Made, value_of: Callable[[Place], float], name: str = "test_accuracy"
 ) -> Made:
-    """Return a study and digests whose outcome is a function of the place."""
+    """Return the study and digests whose outcome is a function of the place."""
     study, digests = made
     return study, {
         path: replace(digests[path], outcomes={name: value_of(place)})
         for place, path in study.places.items()
-        if path in digests
     }
+
+
+def with_curve(made: Made, values_of: Callable[[Place], Sequence[float]]) -> Made:
+    """Return the study and digests whose test accuracy at 0 s, 50 s and 100 s is given."""
+    study, digests = made
+    return study, {
+        path: replace(
+            digests[path],
+            evaluations=pd.DataFrame(
+                {"time_s": [0.0, 50.0, 100.0], "test_accuracy": values_of(place)}
+            ),
+        )
+        for place, path in study.places.items()
+    }
+
+
+def change(made: Made, path: str, **changes: Any) -> Made:
+    """Return the study and digests with one digest changed."""
+    study, digests = made
+    return study, digests | {Path(path): replace(digests[Path(path)], **changes)}
+
+
+def without(made: Made, *paths: str) -> Made:
+    """Return the study and digests without some runs."""
+    study, digests = made
+    return study, {path: digest for path, digest in digests.items() if str(path) not in paths}

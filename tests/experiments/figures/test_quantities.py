@@ -1,0 +1,50 @@
+import pytest
+from matplotlib.figure import Figure
+
+from hybridmpi.errors import UserError
+from hybridmpi.experiments.figures.quantities import (
+    cell_name,
+    field_name,
+    mark_amounts,
+    outcome_quantity,
+    quantity,
+)
+
+
+def test_accuracy_is_in_percent_and_its_differences_in_points() -> None:
+    assert quantity("test_accuracy").label == "test accuracy (%)"
+    label = outcome_quantity("test_accuracy").difference_label("async")
+    assert label == "mean test accuracy minus async (points)"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label"),
+    [
+        ("test_loss", "mean test loss"),
+        ("test_accuracy_end", "test accuracy at the end (%)"),
+        ("train_loss_best", "best train loss"),
+        ("waiting_share", "waiting share (%)"),
+    ],
+)
+def test_outcomes_say_which_reading_they_are(outcome: str, label: str) -> None:
+    assert outcome_quantity(outcome).label == label
+
+
+def test_unknown_quantity_is_refused() -> None:
+    with pytest.raises(UserError, match="no quantity 'test_acuracy'; did you mean"):
+        quantity("test_acuracy")
+
+
+def test_cells_are_named_in_words() -> None:
+    cell = (("data.batch_size", 32), ("delays.max_s", 0.5), ("method.preset", "hybrid"))
+    assert cell_name(cell) == "batch size 32, delays max 0.5 s, preset hybrid"
+    assert field_name("delays.max_s") == "delays max (s)"
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "text"), [("bytes_sent", 2.5e9, "2.5 GB"), ("gradients", 20_000, "20k")]
+)
+def test_large_amounts_are_marked_in_short(name: str, amount: float, text: str) -> None:
+    panel = Figure().subplots()
+    mark_amounts(panel.xaxis, name)
+    assert panel.xaxis.get_major_formatter()(amount) == text
