@@ -29,16 +29,20 @@ _POLL_S = 0.05
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def supervise(line: CommandLine) -> int:
+def supervise(line: CommandLine, output: IO[str] | None = None) -> int:
     """Run the line to its end and return the exit code.
 
     The first SIGINT, SIGTERM or SIGHUP asks the ranks to stop; after `STOP_LIMIT_S` seconds, or at
     a further SIGINT, they are ended. SIGUSR1 is only forwarded.
 
+    Args:
+        line: An mpirun line.
+        output: Where its output and its errors go; by default where ours go.
+
     Returns:
         128 + the signal's number where a signal asked to stop, else mpirun's own exit code.
     """
-    with _received_signals() as received, started(line) as process:
+    with _received_signals() as received, started(line, output) as process:
         stopped_by = _wait(process, received)
     if stopped_by is not None:
         return 128 + stopped_by

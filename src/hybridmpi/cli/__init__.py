@@ -17,6 +17,7 @@ COMMANDS = {
     "launch": "Start a training run under mpirun on this machine.",
     "train": "Train: the command that each rank runs.",
     "simulate": "Train on virtual time, with any number of workers, without MPI.",
+    "compare": "Compare methods: make the runs of an experiment.",
     "replay": "Compute a recorded run again: bit for bit, or under another method.",
     "calibrate": "Fit the simulator's machine to a recorded run.",
     "config": "Show a job with all its fields, their meanings and units.",

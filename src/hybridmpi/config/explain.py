@@ -29,18 +29,19 @@ _MEMBERS = {"number", "table", *SCHEDULES}
 _LONGEST = 60
 
 
-def explain(error: ErrorDetails) -> str:
-    """Say where a job is wrong, what is allowed, and how to mend it."""
+def explain(error: ErrorDetails, whole: type[BaseModel] = Job) -> str:
+    """Say where a job, or another `whole` file, is wrong, what is allowed, and how to mend it."""
     names = _names(error)
-    return f"{_shortened('.'.join(names)) or 'the job'}: {_complaint(error, names)}"
+    where = _shortened(".".join(names)) or f"the {whole.__name__.lower()}"
+    return f"{where}: {_complaint(error, names, whole)}"
 
 
-def _complaint(error: ErrorDetails, names: list[str]) -> str:
+def _complaint(error: ErrorDetails, names: list[str], whole: type[BaseModel]) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return f"unknown field; {nearest(names[-1], _model_of(error).model_fields)}"
+            return f"unknown field; {nearest(names[-1], _model_of(error, whole).model_fields)}"
         case "missing":
-            description = _model_of(error).model_fields[names[-1]].description
+            description = _model_of(error, whole).model_fields[names[-1]].description
             return f"missing ({description})" if description else "missing"
         case "union_tag_invalid":
             given = str(error["ctx"]["tag"])
@@ -81,9 +82,9 @@ def _names(error: ErrorDetails) -> list[str]:
     return names if is_member or last == "" else [*names, str(last)]
 
 
-def _model_of(error: ErrorDetails) -> type[BaseModel]:
+def _model_of(error: ErrorDetails, whole: type[BaseModel]) -> type[BaseModel]:
     """Return the table in which a field is unknown or missing."""
-    model: type[BaseModel] = Job
+    model = whole
     for part in error["loc"][:-1]:
         if part in SCHEDULES:
             model = SCHEDULES[str(part)]

@@ -232,6 +232,9 @@ class DataSection(Table):
     """download what is missing into root, on one rank per node"""
     batch_size: Annotated[Count, Field(lt=2**31)] = 32
     """samples per gradient"""
+    validation: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.0
+    """share of the training set that is held out; runs are evaluated on it instead of the test set,
+    for tuning"""
     shards: Literal["stride", "contiguous", "dirichlet"] = "stride"
     """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class"""
     concentration: Positive = 0.5

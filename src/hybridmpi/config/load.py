@@ -30,10 +30,24 @@ def load_job(path: Path, settings: Iterable[str] = ()) -> Job:
     Raises:
         UserError: If the file, a setting or a field is wrong; all wrong fields are named.
     """
-    tree = _read(path)
+    return parse_job(read_tree(path, settings), str(path))
+
+
+def read_tree(path: Path, settings: Iterable[str] = (), kind: str = "job") -> dict[str, Any]:
+    """Read a TOML file and apply settings as in `load_job`; no field is checked.
+
+    Args:
+        path: The file.
+        settings: What replaces fields of it.
+        kind: What the file holds, for the message of an error.
+
+    Raises:
+        UserError: If the file cannot be read, or a setting not be applied.
+    """
+    tree = _read(path, kind)
     for setting in settings:
         _apply(tree, setting)
-    return parse_job(tree, str(path))
+    return tree
 
 
 def change_job(config: Mapping[str, Any], settings: Iterable[str], source: str) -> Job:
@@ -65,14 +79,14 @@ def parse_job(tree: Mapping[str, Any], source: str) -> Job:
     raise UserError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(lines)))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, kind: str) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise UserError(f"the job file {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"the {kind} file {path} cannot be read: {error.strerror}") from None
     if len(content) > _LARGEST_FILE:
-        raise UserError(f"the job file {path} is larger than 1 MiB; is it one?")
+        raise UserError(f"the {kind} file {path} is larger than 1 MiB; is it one?")
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: see _value

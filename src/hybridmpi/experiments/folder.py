@@ -1,0 +1,148 @@
+"""The folder of an experiment: whose it is, who works in it, and which of its runs are there.
+
+    experiment.toml   a copy of what was asked
+    plan.json         the run file of every place, and the question
+    tuning.json       the best values found, where that was asked for
+    runs/             the run files
+    times.jsonl       how long each run took
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from hybridmpi import __version__
+from hybridmpi.config.load import parse_job
+from hybridmpi.errors import UserError
+from hybridmpi.experiments.plan import Plan, PlannedRun
+from hybridmpi.experiments.plan_file import PLAN, as_json, read_plan, write_plan
+from hybridmpi.experiments.protocol import canonical
+from hybridmpi.runlog.replacing import replacing
+from hybridmpi.runlog.run_file import open_run_file
+
+State = Literal["complete", "failed", "missing"]
+EXPERIMENT, STOP, RUNS = "experiment.toml", ".stop", "runs"
+_LOCK = ".lock"
+_SHOWN_DIFFERENCES = 5
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second process out of the folder, which is made if need be.
+
+    The lock goes with its process, however that ends; the file that carries it stays.
+
+    Raises:
+        UserError: If another process works there, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / _LOCK).open("a+")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to '{folder}': {error.strerror}; name another folder with --out"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UserError(
+                f"'{folder}' is in use by another `hybridmpi compare` ({file.read().strip()}); "
+                "wait for its end, or name another folder with --out"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+        file.flush()
+        yield
+
+
+def prepare(folder: Path, plan: Plan, experiment_file: Path) -> None:
+    """Make the folder this experiment's, or see that it is; clear away what a killed process left.
+
+    Raises:
+        UserError: If it is another experiment's, or holds something else.
+    """
+    if check(folder, plan):
+        write_plan(folder, plan)
+    with replacing(folder / EXPERIMENT) as beside:
+        beside.write_bytes(experiment_file.read_bytes())
+    (folder / STOP).unlink(missing_ok=True)
+    for left_behind in (folder / RUNS).glob(".*.part"):
+        left_behind.unlink(missing_ok=True)
+
+
+def check(folder: Path, plan: Plan) -> bool:
+    """Say whether the folder is new.
+
+    Raises:
+        UserError: If it is another experiment's, or holds something else.
+    """
+    if (folder / PLAN).exists():
+        _check_same(folder, read_plan(folder), as_json(plan))
+        return False
+    others = [path.name for path in folder.glob("*") if not path.name.startswith(".")]
+    if others:
+        raise UserError(
+            f"'{folder}' holds {others[0]}, but no {PLAN}; name a new folder with --out"
+        )
+    return True
+
+
+def state_of(path: Path, run: PlannedRun) -> State:
+    """Say what is there of a run.
+
+    A file counts only if it is of the same protocol, engine and version of hybridmpi; a run that
+    was stopped or killed is missing.
+    """
+    try:
+        with open_run_file(path) as file:
+            given = {name: file.attrs.get(name) for name in ("status", "config", "engine")}
+            workers = int(file.attrs.get("num_workers", 0))
+            version = file.attrs.get("hybridmpi_version")
+        job = parse_job(json.loads(given["config"]), str(path))
+    except UserError:
+        return "missing"
+    if version != __version__ or canonical(job, given["engine"], workers) != run.form:
+        return "missing"
+    return given["status"] if given["status"] in ("complete", "failed") else "missing"
+
+
+def failure_of(path: Path) -> str:
+    """Return why a run failed, in its file's words."""
+    with open_run_file(path) as file:
+        return str(file.attrs.get("error", "no reason is recorded"))
+
+
+
+
+def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    differences = [
+        f"{name} is {old}, asked for is {new}"
+        for part in ("experiment", "job", "question")
+        for name, old, new in _differences(there.get(part), asked[part], "")
+        if not (part == "job" and name in ("data.root", "data.download"))
+    ]
+    if not differences and there["places"] != asked["places"]:
+        differences = ["it was made by another version of hybridmpi"]
+    if differences:
+        shown = differences[:_SHOWN_DIFFERENCES]
+        more = len(differences) - len(shown)
+        raise UserError(
+            f"'{folder}' is another experiment's: {'; '.join(shown)}"
+            f"{f'; and {more} more' if more else ''}. Name another folder with --out: what is to be "
+            "decided is fixed before the runs"
+        )
+
+
+def _differences(old: Any, new: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            path = f"{name}.{key}" if name else key
+            yield from _differences(old.get(key), new.get(key), path)
+    elif old != new:
+        yield name, old, new
