@@ -62,3 +62,58 @@ def small_run(new_run: Callable[..., RunWriter]) -> Path:
     writer.final(np.array([0, 1, 2, 3, 4, 5, 41.0], np.float32), 2)
     writer.close("complete", duration_s=30.0)
     return writer.path
+
+
+@pytest.fixture
+def write_run(new_run: Callable[..., RunWriter]) -> Callable[..., Path]:
+    """Return a function that writes a run; hybrid is the better by 2 points and 0.1 per seed."""
+
+    def write(
+        path: Path,
+        preset: str,
+        seed: int,
+        *,
+        end_s: float = 10.0,
+        status: str = "complete",
+        engine: str = "simulate",
+    ) -> Path:
+        run, method = {"seed": seed}, {"preset": preset, "aggregation": "mean"}
+        config = CONFIG | {"run": run, "method": method}
+        writer = new_run(path, config=config, attributes={"engine": engine})
+        gain = 0.02 + 0.001 * seed if preset == "hybrid" else 0.0
+        for time_s in (0.0, end_s / 2, end_s):
+            writer.evaluation(time_s, 0, 0.0, 2.0 - gain, 2.0 - gain, 0.6 + 0.01 * seed + gain)
+        if status == "running":
+            writer.flush()
+        else:
+            writer.close(status, duration_s=end_s, bytes_sent=1000)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def compared_runs(write_run: Callable[..., Path], tmp_path: Path) -> Path:
+    """Return a folder with runs of `async` and `hybrid`, of three seeds."""
+    for preset in ("async", "hybrid"):
+        for seed in range(3):
+            write_run(tmp_path / "runs" / f"{preset}-{seed}.h5", preset, seed)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def write_plan() -> Callable[..., None]:
+    """Return a function that writes the plan of these runs, as `hybridmpi compare` does."""
+
+    def write(folder: Path, seeds: int = 3) -> None:
+        places = [
+            {"variant": preset, "cell": {}, "seed": seed, "file": f"runs/{preset}-{seed}.h5"}
+            for preset in ("async", "hybrid")
+            for seed in range(seeds)
+        ]
+        targets = {"test_accuracy": [0.6]}
+        question = {"reference": "async", "variants": ["hybrid"], "targets": targets}
+        content = {"experiment": {"tune": None}, "question": question, "places": places}
+        (folder / "plan.json").write_text(json.dumps(content))
+
+    return write

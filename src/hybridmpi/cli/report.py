@@ -32,11 +32,13 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
     from rich.console import Console
 
     from hybridmpi.experiments.render.report import write_report
-    from hybridmpi.experiments.report.sources import default_folder, report_on
+    from hybridmpi.experiments.report.build import build_document
+    from hybridmpi.experiments.report.sources import default_folder, read_sources
     from hybridmpi.experiments.report.terminal import outline
 
     folder = folder or default_folder(sources)
-    document = report_on(sources)
+    read = read_sources(sources)
+    document = build_document(read.study, read.digests, read.title)
     write_report(document, folder)
     Console().print(outline(document))
     click.echo(f"wrote {folder / 'report.html'}")

@@ -33,6 +33,11 @@ def engine_name(engine: str) -> str:
     return ENGINES.get(engine, engine)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: "1 run", "2 runs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def listing(names: Sequence[object], most: int = _MOST) -> str:
     """Join the first names, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -1,16 +1,24 @@
 """What a report is about: an experiment's folder, or run files."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.digest import digest_files
-from hybridmpi.experiments.document import Document
+from hybridmpi.experiments.pairs import Digests
 from hybridmpi.experiments.plan_file import PLAN, read_study
-from hybridmpi.experiments.report.build import build_document
 from hybridmpi.experiments.run_list import study_of_runs
-from hybridmpi.experiments.study import Digest
+from hybridmpi.experiments.study import Study
+
+
+@dataclass(frozen=True)
+class Source:
+    """What has been read: a title for it, the study, and its runs by path."""
+
+    title: str
+    study: Study
+    digests: Digests
 
 
 def default_folder(sources: Sequence[Path]) -> Path:
@@ -19,42 +27,45 @@ def default_folder(sources: Sequence[Path]) -> Path:
     return sources[0] if is_one_folder else Path("report")
 
 
-def report_on(sources: Sequence[Path]) -> Document:
-    """Return the report on what is named on the command line.
+def read_sources(sources: Sequence[Path]) -> Source:
+    """Read what is named on the command line.
 
     Args:
-        sources: The folder of an experiment; or run files, and folders of them.
+        sources: An experiment's folder; or run files, and folders of them.
 
     Raises:
         UserError: If there is nothing to report on.
     """
-    if len(sources) == 1 and (sources[0] / PLAN).is_file():
-        return _report_on_experiment(sources[0])
-    paths = [path for source in sources for path in _run_files(source)]
-    digests, unreadable = digest_files(paths)
-    _check_any(digests, unreadable)
-    study = study_of_runs(digests, [f"{problem}." for problem in unreadable])
-    return build_document(study, digests, f"Report on {len(digests)} run files")
+    experiments = [source for source in sources if (source / PLAN).is_file()]
+    if not experiments:
+        return _read_files([path for source in sources for path in _run_files(source)])
+    if len(sources) > 1:
+        raise UserError(
+            f"'{experiments[0]}' is an experiment, which is reported on by itself; name it alone, "
+            f"or run files: {experiments[0] / 'runs'}/*.h5"
+        )
+    return _read_experiment(experiments[0])
 
 
-def _report_on_experiment(folder: Path) -> Document:
+def _read_experiment(folder: Path) -> Source:
     study = read_study(folder)
-    there = [path for path in dict.fromkeys(study.places.values()) if path.is_file()]
-    if not there:
-        raise UserError(f"'{folder}' holds no runs yet; make them with `hybridmpi compare`")
-    digests, unreadable = digest_files(there)
-    _check_any(digests, unreadable)
+    digests, unreadable = digest_files(path for path in study.places.values() if path.exists())
+    if not digests:
+        raise UserError(
+            f"'{folder}' holds none of its {len(study.places)} runs yet; start `hybridmpi compare`"
+        )
     problems = (*study.problems, *(f"{problem}." for problem in unreadable))
-    return build_document(replace(study, problems=problems), digests, _title(folder))
+    title = f"Report on {folder.resolve().name}"
+    return Source(title, replace(study, problems=problems), digests)
 
 
-def _title(folder: Path) -> str:
-    return f"Report on {folder.resolve().name}"
-
-
-def _check_any(digests: Mapping[Path, Digest], unreadable: Sequence[str]) -> None:
+def _read_files(paths: Sequence[Path]) -> Source:
+    digests, unreadable = digest_files(paths)
     if not digests:
         raise UserError("no run file can be read:\n" + "\n".join(unreadable))
+    study = study_of_runs(digests, [f"{problem}." for problem in unreadable])
+    files = "run file" if len(digests) == 1 else "run files"
+    return Source(f"Report on {len(digests)} {files}", study, digests)
 
 
 def _run_files(source: Path) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hybridmpi.experiments.document import Note
-from hybridmpi.experiments.names import engine_name, listing
+from hybridmpi.experiments.names import counted, engine_name, listing
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.runs import flag_notes
 from hybridmpi.experiments.report.verdicts import verdict_sentence
@@ -34,7 +34,7 @@ def _verdicts(findings: Findings) -> Iterator[Note]:
     total = decisions.total()
     counts = ", ".join(f"{count} {decision}" for decision, count in decisions.most_common())
     yield Note(
-        f"{total} comparisons with {findings.study.variants[0]} by {findings.outcome.label}: "
+        f"{counted(total, 'comparison')} with {findings.study.variants[0]} by {findings.outcome.label}: "
         f"{counts}."
     )
     sentences = [verdict_sentence(findings, each) for each in findings.comparisons]
@@ -49,9 +49,11 @@ def _verdicts(findings: Findings) -> Iterator[Note]:
 def _runs(findings: Findings) -> str:
     study, digests = findings.study, findings.digests
     engines = Counter(engine_name(run.engine) for run in digests.values())
-    kinds = listing([f"{count} {engine}" for engine, count in engines.most_common()])
+    kinds = listing([f"{count} {engine}" for engine, count in sorted(engines.items())])
     complete = sum(run.status == "complete" for run in digests.values())
     return (
-        f"{complete} complete run files ({kinds}) for {len(study.places)} places: "
-        f"{len(study.variants)} methods, {len(study.cells)} conditions, {len(study.seeds)} seeds."
+        f"{counted(len(digests), 'run file')} ({kinds}), {complete} of them complete, for "
+        f"{counted(len(study.places), 'declared run')}: "
+        f"{counted(len(study.variants), 'method')}, {counted(len(study.cells), 'condition')}, "
+        f"{counted(len(study.seeds), 'seed')}."
     )
