@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from hybridmpi.config.load import load_job, parse_job
+from hybridmpi.config.experiment import load_experiment
+from hybridmpi.config.load import load_job, parse_job, read_tree
 from hybridmpi.engines.simulate.simulate import Simulation
+from hybridmpi.experiments.plan import plan
 from hybridmpi.runlog.schema import GRADIENTS
 from hybridmpi.runlog.writer import RunWriter
 
@@ -51,6 +53,21 @@ def test_first_job_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text(blocks("docs/jobs.md", "toml")[0])
     assert load_job(path).data.dataset == "digits"
+
+
+@pytest.mark.parametrize("name", ["experiment-digits", "experiment-paper"])
+def test_experiments_that_come_with_the_project_can_be_planned(name: str) -> None:
+    experiment = load_experiment(ROOT / "jobs" / f"{name}.toml")
+    made = plan(experiment, read_tree(experiment.job))
+    assert {run.job.run.seed for run in made.runs} == set(experiment.seeds)
+
+
+def test_experiment_of_the_page_can_be_planned(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(blocks("docs/compare.md", "toml")[0])
+    experiment = load_experiment(path)
+    made = plan(experiment, read_tree(ROOT / "jobs" / "cifar10.toml"))
+    assert len(made.runs) == 2 * 4 * (12 + 2)
 
 
 def test_reading_a_run_works_as_described(

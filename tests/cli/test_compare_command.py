@@ -62,7 +62,7 @@ def started(folder: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def contents(folder: str) -> dict[str, str]:

@@ -69,9 +69,22 @@ class Layout:
         """The entries of the second part."""
         return tuple(entry for entry in self.entries if not entry.is_parameter)
 
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return [math.prod(entry.shape) for entry in self.entries]
+
+    def split(self, vector: Tensor) -> list[Tensor]:
+        """Return all tensors, in the order of `entries`, as views of `vector`, shape [size].
+
+        One cut into pieces takes a third of the time of a view for each entry.
+        """
+        pieces = vector.split_with_sizes(self._lengths)
+        return [piece.view(entry.shape) for piece, entry in zip(pieces, self.entries, strict=True)]
+
     def views(self, vector: Tensor) -> dict[str, Tensor]:
         """Return each tensor by its name as a view of `vector`, shape [size]."""
-        return {entry.name: entry.view(vector) for entry in self.entries}
+        names = [entry.name for entry in self.entries]
+        return dict(zip(names, self.split(vector), strict=True))
 
     def to_json(self) -> str:
         """Write the layout as a JSON object with num_parameters, size and a list of entries."""
@@ -147,14 +160,14 @@ class FlatModel:
         self.layout = Layout.of(model)
         self._parameters = list(model.parameters())
         self._buffer_owners = [(module, key) for _, _, module, key in _persistent_buffers(model)]
-        self._loaded = self._push = torch.empty(0)
+        self._loaded = self._push = self._gradient = torch.empty(0)
         self._loaded_buffers: list[Tensor] = []
         self._push_buffers: list[Tensor] = []
 
     def load(self, parameters: Tensor) -> None:
         """Let the model compute with `parameters`, shape [size]: views, and copies of buffers."""
         if not _is_same(parameters, self._loaded):
-            views = [entry.view(parameters) for entry in self.layout.entries]
+            views = self.layout.split(parameters)
             for parameter, view in zip(self._parameters, views, strict=False):
                 parameter.data = view
             self._loaded, self._loaded_buffers = parameters, views[len(self._parameters) :]
@@ -169,14 +182,15 @@ class FlatModel:
         """
         self.load(parameters)
         if not _is_same(push, self._push):
-            views = [entry.view(push) for entry in self.layout.entries]
+            views = self.layout.split(push)
             for parameter, view in zip(self._parameters, views, strict=False):
                 parameter.grad = view
             self._push, self._push_buffers = push, views[len(self._parameters) :]
+            self._gradient = push[: self.layout.num_parameters]
 
     def zero_gradient(self) -> None:
         """Set the bound push's gradient to zero."""
-        self._push[: self.layout.num_parameters].zero_()
+        self._gradient.zero_()
 
     def collect_buffers(self) -> None:
         """Copy the buffers, as the forward pass left them, behind the bound push's gradient."""

@@ -1,5 +1,6 @@
 """A worker's work: the gradient of one batch, at the parameters of one version."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -109,4 +110,4 @@ class GradientComputer:
 
 def _is_finite(vector: Tensor) -> bool:
     # A sum is one pass; it is not finite either where finite elements overflow it.
-    return bool(vector.sum().isfinite()) or bool(vector.isfinite().all())
+    return math.isfinite(vector.sum().item()) or bool(vector.isfinite().all())
