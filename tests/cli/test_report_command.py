@@ -31,7 +31,7 @@ def test_experiment_is_reported_on_in_its_own_folder(
     folder = compared_runs.parent
     write_plan(folder)
     output = report(folder)
-    assert "1 comparisons with async by test accuracy: 1 without a verdict." in output
+    assert "1 comparison with async by test accuracy: 1 without a verdict." in output
     assert "3 pairs are too few" in output
     assert f"wrote {folder / 'report.html'}" in output
     assert (folder / "tables" / "targets.csv").is_file()

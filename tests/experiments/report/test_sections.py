@@ -230,21 +230,21 @@ def test_runs_are_listed_with_what_is_wrong_with_them(made) -> None:
     numbers = table_in(section, "runs").numbers
     assert numbers.status.tolist() == ["complete"] * 5 + ["missing"]
     assert pd.isna(numbers.test_accuracy.iloc[-1])
-    assert "1 runs never learned: hybrid seed 2" in texts(section)
+    assert "1 run never learned: hybrid seed 2" in texts(section)
 
 
 def test_summary_says_what_is_decided_by_which_runs(made) -> None:
     made.add_pairs((), GAINS)
     told = [note.text for note in summary(findings_of(made, QUESTION))]
-    assert told[0] == "1 comparisons with async by test accuracy: 1 better."
+    assert told[0] == "1 comparison with async by test accuracy: 1 better."
     assert told[1].startswith("hybrid is better than async: +2.00 (+1.37 to +2.63) points")
-    assert told[2].startswith("16 complete run files (16 simulated)")
+    assert told[2].startswith("16 run files (16 simulated), 16 of them complete")
 
 
 def test_summary_tells_engines_apart(made) -> None:
     made.add("async", (), 0)
     made.add("async", (), 1, engine="mpi")
-    assert any("1 simulated, 1 MPI" in note.text for note in summary(findings_of(made)))
+    assert any("1 MPI, 1 simulated" in note.text for note in summary(findings_of(made)))
 
 
 def test_diverged_run_without_evaluations_is_reported(made) -> None:
@@ -252,5 +252,5 @@ def test_diverged_run_without_evaluations_is_reported(made) -> None:
     path = made.add("hybrid", (), 2, np.nan, status="failed", flags=("diverged",))
     made.add("async", (), 2)
     told = " ".join(note.text for note in summary(findings_of(made, QUESTION)))
-    assert "1 runs diverged: hybrid seed 2" in told
+    assert "1 run diverged: hybrid seed 2" in told
     assert path.name in told

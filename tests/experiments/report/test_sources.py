@@ -91,7 +91,7 @@ def test_simulated_and_mpi_runs_are_kept_apart(compared_runs: Path, write_run: W
         for seed in range(3):
             path = compared_runs / f"mpi-{preset}-{seed}.h5"
             write_run(path, preset, seed, engine="mpi")
-    assert "12 complete run files (6 MPI, 6 simulated)" in told(compared_runs)
+    assert "12 run files (6 MPI, 6 simulated)" in told(compared_runs)
     comparisons = findings_of(compared_runs).comparisons
     assert [dict(each.method.cell)["engine"] for each in comparisons] == ["mpi", "simulate"]
     assert all(not each.pairs.seeds_without_pair for each in comparisons)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from hybridmpi.experiments.document import Note, Section, TableOf
 from hybridmpi.experiments.metrics import METRICS
-from hybridmpi.experiments.names import engine_name, listing, place_name
+from hybridmpi.experiments.names import counted, engine_name, listing, place_name
 from hybridmpi.experiments.outcomes import outcomes
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import NOTHING
@@ -27,7 +27,8 @@ def flag_notes(findings: Findings) -> Iterator[Note]:
             flagged.setdefault(flag, []).append(place_name(place))
     for flag, names in flagged.items():
         yield Note(
-            f"{len(names)} runs {flag}: {listing(names)}. No win counts over them.", "warning"
+            f"{counted(len(names), 'run')} {flag}: {listing(names)}. No win counts over them.",
+            "warning",
         )
 
 

@@ -34,8 +34,8 @@ def _verdicts(findings: Findings) -> Iterator[Note]:
     total = decisions.total()
     counts = ", ".join(f"{count} {decision}" for decision, count in decisions.most_common())
     yield Note(
-        f"{counted(total, 'comparison')} with {findings.study.variants[0]} by {findings.outcome.label}: "
-        f"{counts}."
+        f"{counted(total, 'comparison')} with {findings.study.variants[0]} by "
+        f"{findings.outcome.label}: {counts}."
     )
     sentences = [verdict_sentence(findings, each) for each in findings.comparisons]
     told = [sentence for sentence in sentences if sentence is not None]
