@@ -23,7 +23,7 @@ def test_seeds_are_no_axis_and_other_fields_are(digest_of: DigestOf) -> None:
         *(
             digest_of(seed=seed, settings={"optimizer": {"learning_rate": rate}})
             for seed in (0, 1)
-            for rate in (0.1, 0.2)
+            for rate in (0.2, 0.1)
         )
     )
     assert study.cells == [(("optimizer.learning_rate", 0.1),), (("optimizer.learning_rate", 0.2),)]
@@ -76,7 +76,5 @@ def test_lists_in_a_job_can_be_an_axis(digest_of: DigestOf) -> None:
     study = study_of(
         *(digest_of(settings={"simulate": {"slowness": slow}}) for slow in ([1.0], [1.0, 3.0]))
     )
-    assert [dict(cell) for cell in study.cells] == [
-        {"simulate.slowness": "[1.0]"},
-        {"simulate.slowness": "[1.0, 3.0]"},
-    ]
+    values = {dict(cell)["simulate.slowness"] for cell in study.cells}
+    assert values == {"[1.0]", "[1.0, 3.0]"}

@@ -55,11 +55,12 @@ def _doubles_problem(doubles: Sequence[str]) -> str:
 def _reference_first(
     places: Mapping[Place, Path], digests: Mapping[Path, Digest]
 ) -> dict[Place, Path]:
-    """Order the places by method, asynchronous SGD in front, so that it is the reference."""
+    """Order the places, asynchronous SGD in front, so that it is the reference."""
 
-    def order(place: Place) -> tuple[bool, str]:
+    def order(place: Place) -> tuple[Any, ...]:
         preset = digests[places[place]].config["method"]["preset"]
-        return preset != "async", place.variant
+        values = [(type(value).__name__, value) for _, value in place.cell]
+        return preset != "async", place.variant, values, place.seed
 
     return {place: places[place] for place in sorted(places, key=order)}
 
