@@ -10,7 +10,7 @@ from hybridmpi.config import Job
 from hybridmpi.config.load import load_job, parse_job
 from hybridmpi.config.resolved import resolved
 
-JOBS = sorted(Path(__file__).parents[2].glob("jobs/*.toml"))
+JOBS = sorted(Path(__file__).parents[2].glob("jobs/[!e]*.toml"))  # not the experiments
 BASE: dict[str, Any] = {"run": {"time_limit_s": 1.0}, "method": {"preset": "sync"}}
 STEP = {"schedule": "step", "initial": 1, "every": "3/lr"}
 JOIN = {
