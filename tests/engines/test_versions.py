@@ -24,8 +24,8 @@ def test_version_that_nobody_holds_is_stepped_in_place() -> None:
 
 def test_held_version_is_kept_once_until_the_last_lets_go() -> None:
     versions = Versions(torch.zeros(3))
-    for _ in range(3):
-        versions.hold(0)
+    versions.hold(0, 2)
+    versions.hold(0)
     step(versions, 1)
     for _ in range(2):
         versions.let_go(0)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.optimizer import ServerOptimizer
-from hybridmpi.learning.update import Update
+from hybridmpi.learning.update import NoUpdate, Update
 
 
 def update_of(model: nn.Module) -> tuple[Update, Layout]:
@@ -65,3 +65,11 @@ def test_buffer_that_all_agree_on_stays_as_it_is() -> None:
     row[-1] = 16_777_215
     target = stepped(update, layout, [row] * 7, [32, 32, 31, 5, 32, 32, 1])
     assert torch.equal(target[layout.num_parameters :], row[layout.num_parameters :])
+
+
+def test_without_learning_a_step_has_one_first_push_and_leaves_vectors_alone() -> None:
+    update, parameters, row = NoUpdate(), torch.zeros(2), torch.ones(2)
+    for _ in range(2):
+        assert [update.accumulate(row, 0.5, 1) for _ in range(3)] == [True, False, False]
+        update.step(parameters, parameters, 1.0, 1.0)
+    assert (parameters.tolist(), row.tolist()) == ([0, 0], [1, 1])

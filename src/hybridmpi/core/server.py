@@ -110,7 +110,7 @@ class ParameterServer:
 
     def start(self) -> list[Instruction]:
         """Release all workers with the initial parameters."""
-        return self._release_all()
+        return self._release(tuple(self._waiting))
 
     def receive(self, push: Push, now_s: float) -> list[Instruction]:
         """Take a push.
@@ -167,7 +167,7 @@ class ParameterServer:
         if worker in self._computing or worker in self._waiting:
             raise ProtocolError(f"worker {worker} joined, but it is active already")
         self._waiting[worker] = None
-        return self._stop_waiting() if self.stop_reason else self._release_one(worker)
+        return self._stop_waiting() if self.stop_reason else self._release((worker,))
 
     def stop(self, reason: str) -> list[Instruction]:
         """End the run: who waits is told at once, who computes when its push arrives."""
@@ -227,23 +227,15 @@ class ParameterServer:
         if self.stop_reason:
             return stepped + self._stop_waiting()
         if stepped:
-            return stepped + self._release_all() + self._cancel()
-        return self._release_one(free) if free is not None else []
+            return stepped + self._release(tuple(self._waiting)) + self._cancel()
+        return self._release((free,)) if free is not None else []
 
-    def _release_all(self) -> list[Instruction]:
-        if not self._waiting:
-            return []
-        workers, all_wait = tuple(self._waiting), not self._computing
-        self._computing.update(dict.fromkeys(workers, self.version))
-        # A dict keeps the places of deleted keys, which the next loop over it would pass through;
-        # `clear` gives them back.
-        self._waiting.clear()
-        return [Release(workers, self.version, all_wait=all_wait)]
-
-    def _release_one(self, worker: int) -> list[Instruction]:
-        del self._waiting[worker]
-        self._computing[worker] = self.version
-        return [Release((worker,), self.version, all_wait=self.active_workers == 1)]
+    def _release(self, workers: tuple[int, ...]) -> list[Instruction]:
+        for worker in workers:
+            del self._waiting[worker]
+            self._computing[worker] = self.version
+        all_wait = len(workers) == self.active_workers
+        return [Release(workers, self.version, all_wait=all_wait)] if workers else []
 
     def _cancel(self) -> list[Instruction]:
         if not self._method.stale.cancel:
