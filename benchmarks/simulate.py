@@ -99,7 +99,10 @@ def simulate(given: Job, path: Path) -> float:
         if status.phase == "evaluating":
             ended_s = ended_s or time.process_time()
 
-    Simulation(given).run(path, report=report)
+    simulation = Simulation(given)
+    for worker in range(1, WORKERS + 1):
+        simulation.learners.batches(worker)  # otherwise loaded when a worker is first heard of
+    simulation.run(path, report=report)
     return ended_s - began_s
 
 
