@@ -229,6 +229,13 @@ def test_impossible_pushes_are_refused(given, message):
         receive(server(1), given, 0.0)
 
 
+def test_push_of_an_older_version_than_released_is_refused_unless_steps_cancel():
+    made = server(1)
+    receive(made, push(1), 0.0)
+    with pytest.raises(ProtocolError, match="worker 1 has version 1, but got"):
+        receive(made, push(1, batch=1, version=0), 0.0)
+
+
 def test_waiting_worker_cannot_push_again():
     made = server(2)
     receive(made, push(1), 0.0)

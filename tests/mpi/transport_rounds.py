@@ -1,11 +1,13 @@
 """Under mpirun: what each end of a transport sends, the other receives, form by form."""
 
 import sys
+from typing import Any
 
 from mpi4py import MPI
 
 from hybridmpi.core.messages import Push
 from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
+from hybridmpi.transport.frame import Frame
 from hybridmpi.transport.messages import MessageServer, MessageWorker
 from hybridmpi.transport.waiting import Patience
 
@@ -50,9 +52,25 @@ def next_version(end: MessageServer, version: int) -> None:
     end.publish(version)
 
 
+def guard_headers(end: MessageServer) -> None:
+    """Let no header be written while its frame is being sent: receivers would see it change."""
+    write = Frame.write_release
+
+    def write_release(frame: Frame, *values: Any) -> None:
+        for slot in (end._slot, *end._left):
+            assert slot.frame is not frame or not slot.sends
+        write(frame, *values)
+
+    Frame.write_release = write_release  # type: ignore[method-assign]
+
+
 def serve(comm: MPI.Intracomm, form: str, size: int) -> None:
-    """Every round steps once on all pushes, and once more on the first alone in odd rounds."""
+    """Every round steps once on all pushes, and once more on the first alone in odd rounds.
+
+    In every fourth round the workers are released one after the other.
+    """
     end, workers = server(comm, form, size), range(1, comm.size)
+    guard_headers(end)
     version = 0
     next_version(end, version)
     end.release(tuple(workers), all_wait=True)
@@ -70,6 +88,9 @@ def serve(comm: MPI.Intracomm, form: str, size: int) -> None:
             version += 1
             next_version(end, version)
             end.release(tuple(others), all_wait=False)
+        elif round_number % 4:
+            for number in (first, *others):
+                end.release((number,), all_wait=False)
         else:
             end.release((first, *others), all_wait=True)
     pushes = arrivals(end, len(workers))

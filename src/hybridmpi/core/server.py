@@ -123,7 +123,8 @@ class ParameterServer:
             What the engine has to do, in this order.
 
         Raises:
-            ProtocolError: If the worker is not known to compute, or its version is yet to come.
+            ProtocolError: If the worker is not known to compute, its version is yet to come, or
+                older than that of its release though nothing is ever cancelled.
         """
         self._check(push)
         is_cancelled = push.version < self._computing[push.worker]
@@ -179,6 +180,9 @@ class ParameterServer:
             raise ProtocolError(f"worker {push.worker} pushed, but it was not released: {push}")
         if not 0 <= push.version <= self.version:
             raise ProtocolError(f"the server is at version {self.version}, but got {push}")
+        released = self._computing[push.worker]
+        if push.version < released and not self._method.stale.cancel:
+            raise ProtocolError(f"worker {push.worker} has version {released}, but got {push}")
 
     def _wait(self, worker: int) -> None:
         del self._computing[worker]

@@ -29,7 +29,7 @@ class CollectiveServer(MessageServer):
     def publish(self, version: int) -> None:
         """Put the next parameters in force and broadcast them, once fewer than 4 are on the way."""
         super().publish(version)
-        self._announce(self._slot, Action.COMPUTE)
+        self._announce(self._slot)
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Allow these workers to go on from the version in force."""
@@ -43,16 +43,16 @@ class CollectiveServer(MessageServer):
             last = self._free_slot()  # may be computed on by who has just been released
             self._left.append(last)
             last.frame.vector.copy_(self.parameters)
-            self._announce(last, Action.STOP)
+            last.frame.write_release(self._version, Action.STOP, Form.COLLECTIVE)
+            self._announce(last)
         super().stop(workers)
 
-    def _announce(self, slot: Slot, action: Action) -> None:
+    def _announce(self, slot: Slot) -> None:
         if not wait_until(self._has_room, self._patience, BROADCAST_LIMIT_S):
             raise TimeoutError(
                 f"{MOST_OUTSTANDING} broadcasts have not ended within {BROADCAST_LIMIT_S:.0f} s; "
                 "a worker takes no part in them"
             )
-        slot.frame.write_release(self._version, action, Form.COLLECTIVE)
         self._outstanding.append(self._broadcast(slot))
 
     def _has_room(self) -> bool:

@@ -28,8 +28,8 @@ class Action(IntEnum):
 class Form(IntEnum):
     """How the parameters of a release come."""
 
-    MESSAGE = 0  # behind the header
-    COLLECTIVE = 1  # by a broadcast over all ranks
+    MESSAGE = 0  # behind this header
+    COLLECTIVE = 1  # by a broadcast over all ranks, behind this header or another one
 
 
 class Frame:

@@ -114,20 +114,24 @@ class MessageServer:
         return self._next_slot.frame.vector
 
     def publish(self, version: int) -> None:
-        """Put the parameters that were written to `next_parameters` in force."""
+        """Put the parameters that were written to `next_parameters` in force.
+
+        Their header is written here, once, while nothing reads it. A send may be under way when
+        another worker is released with the same version, and its receiver may be reading this very
+        memory: even to write the same bytes again would let it see others for a moment.
+        """
         if self._next_slot is not self._slot:
             self._left.append(self._slot)
             self._slot = self._next_slot
         self._version = version
+        self._slot.frame.write_release(version, Action.COMPUTE, Form.MESSAGE)
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Send the version in force to these workers."""
         if all_wait and self._broadcasts:
             self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
-            self._slot.frame.write_release(self._version, Action.COMPUTE, Form.COLLECTIVE)
             self._broadcast(self._slot)
             return
-        self._slot.frame.write_release(self._version, Action.COMPUTE, Form.MESSAGE)
         self._send(self._slot, self._slot.frame.whole, workers)
 
     def stop(self, workers: Sequence[int]) -> None:
@@ -260,8 +264,12 @@ class MessageWorker:
         self._wait(self._push)
 
     def _next_release(self) -> Frame:
-        """Wait for a release; where it may be cancelled, expect the next one elsewhere at once."""
+        """Wait for a release; where it may be cancelled, expect the next one elsewhere at once.
+
+        A release that cancels may cross a push, whose memory is then still being read.
+        """
         self._wait(self._release)
+        self._wait(self._push)
         frame = self._landing[0]
         if self._can_be_cancelled and frame.read_release()[1] != Action.STOP:
             self._landing.reverse()
