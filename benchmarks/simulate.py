@@ -100,6 +100,7 @@ def simulate(given: Job, path: Path) -> float:
             ended_s = ended_s or time.process_time()
 
     simulation = Simulation(given)
+    assert simulation.learners is not None
     for worker in range(1, WORKERS + 1):
         simulation.learners.batches(worker)  # otherwise loaded when a worker is first heard of
     simulation.run(path, report=report)

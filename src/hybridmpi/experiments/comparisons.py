@@ -11,9 +11,10 @@ wins over runs that diverged or never learned. To take verdicts away makes no er
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from hybridmpi.experiments.arms import Arm, Digests, arms_of
 from hybridmpi.experiments.metrics import METRICS
 from hybridmpi.experiments.names import arm_name
-from hybridmpi.experiments.pairs import Arm, Digests, Pairs, arms_of, outcome_named, pair_runs
+from hybridmpi.experiments.pairs import Pairs, outcome_named, pair_runs
 from hybridmpi.experiments.study import Digest, Question, Study
 from hybridmpi.experiments.verdict import Verdict, decide
 

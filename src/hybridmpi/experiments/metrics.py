@@ -11,7 +11,8 @@ class Metric:
         column: Its name.
         higher_is_better: True for accuracy, false for a loss.
         unit: Of the numbers in run files and CSV files.
-        shown_unit: Of what is printed.
+        shown_unit: Of what is printed and drawn.
+        difference_unit: Of a printed or drawn difference.
         scale: Printed numbers are the column's times this.
         decimals: Of printed numbers.
     """
@@ -20,6 +21,7 @@ class Metric:
     higher_is_better: bool
     unit: str
     shown_unit: str
+    difference_unit: str
     scale: float
     decimals: int
 
@@ -38,7 +40,7 @@ class Metric:
         return f"{rounded:+.{self.decimals}f}"
 
 
-TEST_ACCURACY = Metric("test_accuracy", True, "fraction", "points", 100, 2)
-TEST_LOSS = Metric("test_loss", False, "nats", "nats", 1, 4)
-TRAIN_LOSS = Metric("train_loss", False, "nats", "nats", 1, 4)
+TEST_ACCURACY = Metric("test_accuracy", True, "fraction", "%", "points", 100, 2)
+TEST_LOSS = Metric("test_loss", False, "nats", "nats", "nats", 1, 4)
+TRAIN_LOSS = Metric("train_loss", False, "nats", "nats", "nats", 1, 4)
 METRICS = {metric.column: metric for metric in (TEST_ACCURACY, TEST_LOSS, TRAIN_LOSS)}

@@ -5,17 +5,26 @@ from collections.abc import Sequence
 from hybridmpi.experiments.study import Cell, Place
 
 _MOST = 5  # names in one sentence
+# Sections of a job whose fields need no section before them to be understood.
+_PLAIN_SECTIONS = {"data", "model", "optimizer", "method", "run"}
 ENGINES = {"simulate": "simulated", "mpi": "MPI"}
 
 
-def axis_name(axis: str) -> str:
-    """Return the last part of a dotted name: "batch size" for data.batch_size."""
-    return axis.rpartition(".")[2].replace("_", " ")
+def field_name(field: str) -> str:
+    """Return what readers call a field of a job: learning rate, delays max (s)."""
+    name, unit = _name_and_unit(field)
+    return f"{name} ({unit})" if unit else name
+
+
+def value_text(value: object) -> str:
+    """Return a value of an axis as readers see it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def cell_name(cell: Cell) -> str:
-    """Return the conditions in one line, empty where there is one cell only."""
-    return ", ".join(f"{axis_name(axis)} {value}" for axis, value in cell)
+    """Return the conditions in one line: batch size 32, delays max 0.5 s; empty without axes."""
+    parts = ((*_name_and_unit(field), value_text(value)) for field, value in cell)
+    return ", ".join(f"{name} {value} {unit}".rstrip() for name, unit, value in parts)
 
 
 def arm_name(variant: str, cell: Cell) -> str:
@@ -42,3 +51,10 @@ def listing(names: Sequence[object], most: int = _MOST) -> str:
     """Join the first names, and say how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more
+
+
+def _name_and_unit(field: str) -> tuple[str, str]:
+    section, _, last = field.rpartition(".")
+    full = last if section in {*_PLAIN_SECTIONS, ""} else field
+    unit = "s" if full.endswith("_s") else ""
+    return full.removesuffix("_s").replace("_", " ").replace(".", " "), unit

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from hybridmpi.experiments.pairs import Digests
+from hybridmpi.experiments.arms import Digests
 from hybridmpi.experiments.study import Study
 
 

@@ -1,27 +1,18 @@
 """Runs of a method and of a reference, paired by seed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridmpi.experiments.arms import Arm, Digests, complete_run, places_of
 from hybridmpi.experiments.paired import PairedComparison, compare_pairs
-from hybridmpi.experiments.study import Cell, Digest, Place, Study
+from hybridmpi.experiments.study import Digest, Place, Study
 from hybridmpi.experiments.worlds import world_differences
 
-Digests = Mapping[Path, Digest]
 Value = Callable[[Digest], float]
 """A number of a run, NaN where it has none."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """All runs of a method under the same conditions: they differ by seed only."""
-
-    variant: str
-    cell: Cell
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,12 @@ class Pairs:
         pairs = zip(self.seeds, self.method, self.reference, strict=True)
         return [seed for seed, own, other in pairs if own is None or other is None]
 
+    @property
+    def whole(self) -> list[tuple[Digest, Digest]]:
+        """The pairs that can be compared, each a run of the method and one of the reference."""
+        pairs = zip(self.method, self.reference, strict=True)
+        return [(own, other) for own, other in pairs if own is not None and other is not None]
+
     def compare(self, value: Value) -> PairedComparison:
         """Compare a number of the runs, method minus reference."""
         return compare_pairs(_values(self.method, value), _values(self.reference, value))
@@ -55,32 +52,6 @@ class Pairs:
 def outcome_named(name: str) -> Value:
     """Return the function that takes an outcome from a run."""
     return lambda run: run.outcomes[name]
-
-
-def arms_of(study: Study) -> list[Arm]:
-    """Return all arms, cell by cell, the reference first."""
-    declared = {Arm(place.variant, place.cell) for place in study.places}
-    arms = (Arm(variant, cell) for cell in study.cells for variant in study.variants)
-    return [arm for arm in arms if arm in declared]
-
-
-def places_of(study: Study, arm: Arm) -> list[Place]:
-    """Return the declared runs of an arm by seed, ascending."""
-    found = (place for place in study.places if arm == Arm(place.variant, place.cell))
-    return sorted(found, key=lambda place: place.seed)
-
-
-def complete_runs(study: Study, digests: Digests, arm: Arm) -> list[Digest]:
-    """Return an arm's runs that are complete, by seed."""
-    places = places_of(study, arm)
-    return [run for place in places if (run := complete_run(study, digests, place)) is not None]
-
-
-def complete_run(study: Study, digests: Digests, place: Place) -> Digest | None:
-    """Return the run of a place; None if it is missing or did not complete."""
-    path = study.places.get(place)
-    run = digests.get(path) if path is not None else None
-    return run if run is not None and run.status == "complete" else None
 
 
 def pair_runs(study: Study, digests: Digests, method: Arm, reference: Arm) -> Pairs:

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from hybridmpi.experiments.arms import Digests, arms_of, complete_run, complete_runs
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.names import arm_name, listing, place_name
-from hybridmpi.experiments.pairs import Digests, arms_of, complete_run, complete_runs
 from hybridmpi.experiments.study import Place, Study
 from hybridmpi.experiments.worlds import world_differences
 

@@ -3,8 +3,6 @@ from matplotlib.figure import Figure
 
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.figures.quantities import (
-    cell_name,
-    field_name,
     mark_amounts,
     outcome_quantity,
     quantity,
@@ -20,9 +18,9 @@ def test_accuracy_is_in_percent_and_its_differences_in_points() -> None:
 @pytest.mark.parametrize(
     ("outcome", "label"),
     [
-        ("test_loss", "mean test loss"),
+        ("test_loss", "mean test loss (nats)"),
         ("test_accuracy_end", "test accuracy at the end (%)"),
-        ("train_loss_best", "best train loss"),
+        ("train_loss_best", "best train loss (nats)"),
         ("waiting_share", "waiting share (%)"),
     ],
 )
@@ -33,12 +31,6 @@ def test_outcomes_say_which_reading_they_are(outcome: str, label: str) -> None:
 def test_unknown_quantity_is_refused() -> None:
     with pytest.raises(UserError, match="no quantity 'test_acuracy'; did you mean"):
         quantity("test_acuracy")
-
-
-def test_cells_are_named_in_words() -> None:
-    cell = (("data.batch_size", 32), ("delays.max_s", 0.5), ("method.preset", "hybrid"))
-    assert cell_name(cell) == "batch size 32, delays max 0.5 s, preset hybrid"
-    assert field_name("delays.max_s") == "delays max (s)"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from hybridmpi.experiments.figures.panels import num_columns, varying_fields
-from hybridmpi.experiments.figures.quantities import field_name, value_text
 from hybridmpi.experiments.figures.style import BLACK, GREY, MINUS, PALE, SMALL, style_axes
+from hybridmpi.experiments.names import field_name, value_text
 from hybridmpi.experiments.study import Cell, Study
 
 HATCH = "////"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hybridmpi.experiments.arms import Arm, Digests, runs_of
 from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
 from hybridmpi.experiments.figures.bands import band_of, line_of
-from hybridmpi.experiments.figures.placed_runs import Digests, runs_at
 from hybridmpi.experiments.figures.quantities import quantity
 from hybridmpi.experiments.study import Cell, Study
 
@@ -30,7 +30,7 @@ def _row(study: Study, digests: Digests, column: str) -> BandRow:
     def bands_at(cell: Cell) -> Bands:
         bands = {}
         for variant in study.variants:
-            courses = [run.course for run in runs_at(study, digests, variant, cell).values()]
+            courses = [run.course for run in runs_of(study, digests, Arm(variant, cell))]
             band = band_of([line_of(_known(each, column), "time_s", column) for each in courses])
             if band is not None:
                 bands[variant] = band

@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from hybridmpi.experiments.arms import Arm, Digests, runs_of
 from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
 from hybridmpi.experiments.figures.bands import band_of, line_of
-from hybridmpi.experiments.figures.placed_runs import Digests, runs_at
 from hybridmpi.experiments.figures.quantities import quantity
 from hybridmpi.experiments.study import Cell, Digest, Study
 
@@ -33,7 +33,7 @@ def draw_curves(
     def bands_at(cell: Cell) -> Bands:
         bands = {}
         for variant in study.variants:
-            runs = runs_at(study, digests, variant, cell).values()
+            runs = runs_of(study, digests, Arm(variant, cell))
             band = band_of([line_of(run.evaluations, over, metric, measured.scale) for run in runs])
             if band is not None:
                 bands[variant] = band

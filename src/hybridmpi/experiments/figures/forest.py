@@ -9,13 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from hybridmpi.experiments.arms import Arm, Digests, arms_of, is_flagged
 from hybridmpi.experiments.figures.panels import cell_titles, choice_note, choose
-from hybridmpi.experiments.figures.placed_runs import (
-    Digests,
-    is_flagged,
-    paired_outcomes,
-    reference_of,
-)
 from hybridmpi.experiments.figures.quantities import Quantity, outcome_quantity
 from hybridmpi.experiments.figures.style import (
     BLACK,
@@ -31,7 +26,8 @@ from hybridmpi.experiments.figures.style import (
     shortened,
     style_axes,
 )
-from hybridmpi.experiments.paired import PairedComparison, compare_pairs
+from hybridmpi.experiments.paired import PairedComparison
+from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.study import Cell, Study
 
 MOST_ROWS = 60
@@ -64,10 +60,9 @@ def draw_forest(study: Study, digests: Digests, outcome: str | None = None) -> F
     """
     asked = None if study.question is None else study.question.outcome
     outcome = outcome or asked or "test_accuracy"
-    measured, reference = outcome_quantity(outcome), reference_of(study)
-    others = [name for name in study.variants if name != reference]
+    measured, (reference, *others) = outcome_quantity(outcome), study.variants
     cells = choose(study.cells, max(1, MOST_ROWS // (len(others) + 1)))
-    blocks = {cell: _rows(study, digests, others, cell, outcome) for cell in cells}
+    blocks = {cell: _rows(study, digests, cell, outcome) for cell in cells}
     figure = Figure(figsize=(8, 1.4 + ROW_IN * _height(blocks)), dpi=150, layout="constrained")
     panel = figure.subplots()
     style_axes(panel, "x")
@@ -79,16 +74,14 @@ def draw_forest(study: Study, digests: Digests, outcome: str | None = None) -> F
     return figure
 
 
-def _rows(
-    study: Study, digests: Digests, variants: Sequence[str], cell: Cell, outcome: str
-) -> list[_Row]:
+def _rows(study: Study, digests: Digests, cell: Cell, outcome: str) -> list[_Row]:
+    reference = Arm(study.variants[0], cell)
     rows = []
-    is_reference_flagged = is_flagged(study, digests, reference_of(study), cell)
-    for variant in variants:
-        method, base = paired_outcomes(study, digests, variant, cell, outcome)
-        if len(method):
-            flagged = is_reference_flagged or is_flagged(study, digests, variant, cell)
-            rows.append(_Row(variant, compare_pairs(method, base), flagged))
+    for arm in arms_of(study):
+        if arm.cell == cell and arm != reference:
+            pairs = pair_runs(study, digests, arm, reference)
+            flagged = any(is_flagged(study, digests, each) for each in (arm, reference))
+            rows.append(_Row(arm.variant, pairs.compare(outcome_named(outcome)), flagged))
     return rows
 
 

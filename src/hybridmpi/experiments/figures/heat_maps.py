@@ -4,10 +4,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import matplotlib
-import numpy as np
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
 
+from hybridmpi.experiments.arms import (
+    Arm,
+    Digests,
+    is_flagged,
+    is_whole,
+    mean_outcome,
+)
 from hybridmpi.experiments.figures.cell_map import (
     CellMap,
     add_scale,
@@ -20,16 +26,9 @@ from hybridmpi.experiments.figures.cell_map import (
     spec_for,
 )
 from hybridmpi.experiments.figures.panels import cell_titles, choose
-from hybridmpi.experiments.figures.placed_runs import (
-    Digests,
-    is_flagged,
-    outcomes_at,
-    paired_outcomes,
-    reference_of,
-)
 from hybridmpi.experiments.figures.quantities import Quantity, outcome_quantity
 from hybridmpi.experiments.figures.style import NORMAL, add_note, place_key, shortened
-from hybridmpi.experiments.paired import compare_pairs
+from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.study import Cell, Study
 
 NumberOf = Callable[[str, Cell], float | str]
@@ -52,11 +51,12 @@ def draw_heat_maps(
     measured = outcome_quantity(outcome)
 
     def number_of(variant: str, cell: Cell) -> float | str:
-        if is_flagged(study, digests, variant, cell):
+        arm = Arm(variant, cell)
+        if is_flagged(study, digests, arm):
             return "flagged"
-        outcomes = outcomes_at(study, digests, variant, cell, outcome)
-        mean = float(outcomes.mean()) if len(outcomes) else float("nan")
-        return mean * measured.scale if np.isfinite(mean) else "missing"
+        if not is_whole(study, digests, arm):
+            return "missing"
+        return mean_outcome(study, digests, arm, outcome) * measured.scale
 
     titles, maps = _maps(study, study.variants, axes, number_of)
     numbers = finite_numbers(maps)
@@ -80,18 +80,17 @@ def draw_difference_maps(
     Raises:
         UserError: If the outcome is not known.
     """
-    measured, reference = outcome_quantity(outcome), reference_of(study)
+    measured, (reference, *others) = outcome_quantity(outcome), study.variants
 
     def number_of(variant: str, cell: Cell) -> float | str:
-        if any(is_flagged(study, digests, name, cell) for name in (variant, reference)):
+        arms = Arm(variant, cell), Arm(reference, cell)
+        if any(is_flagged(study, digests, arm) for arm in arms):
             return "flagged"
-        method, base = paired_outcomes(study, digests, variant, cell, outcome)
-        comparison = compare_pairs(method, base) if len(method) else None
-        if comparison is None or comparison.mean is None or comparison.num_missing:
+        comparison = pair_runs(study, digests, *arms).compare(outcome_named(outcome))
+        if comparison.mean is None or comparison.num_missing:
             return "missing"
         return comparison.mean * measured.scale
 
-    others = [name for name in study.variants if name != reference]
     titles, maps = _maps(study, others, axes, number_of)
     label = measured.difference_label(shortened(reference))
     norm, spec = centred_norm(maps), spec_for(maps, "+")

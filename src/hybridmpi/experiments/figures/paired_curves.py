@@ -2,12 +2,13 @@
 
 from matplotlib.figure import Figure
 
+from hybridmpi.experiments.arms import Arm, Digests
 from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
 from hybridmpi.experiments.figures.bands import LineOf, band_of, line_of, on_common_places
 from hybridmpi.experiments.figures.curves import highest
-from hybridmpi.experiments.figures.placed_runs import Digests, reference_of, runs_at
 from hybridmpi.experiments.figures.quantities import quantity
 from hybridmpi.experiments.figures.style import shortened
+from hybridmpi.experiments.pairs import pair_runs
 from hybridmpi.experiments.study import Cell, Digest, Study
 
 
@@ -25,16 +26,13 @@ def draw_paired_curves(
     Raises:
         UserError: If metric or over is not known.
     """
-    reference, measured = reference_of(study), quantity(metric)
+    measured, (reference, *others) = quantity(metric), study.variants
 
     def bands_at(cell: Cell) -> Bands:
-        base = runs_at(study, digests, reference, cell)
         bands = {}
-        for variant in study.variants:
-            runs = runs_at(study, digests, variant, cell) if variant != reference else {}
-            pairs = [(run, base[seed]) for seed, run in runs.items() if seed in base]
-            lines = [_difference(*pair, over, metric, measured.scale) for pair in pairs]
-            band = band_of(lines)
+        for variant in others:
+            pairs = pair_runs(study, digests, Arm(variant, cell), Arm(reference, cell)).whole
+            band = band_of([_difference(*pair, over, metric, measured.scale) for pair in pairs])
             if band is not None:
                 bands[variant] = band
         return bands

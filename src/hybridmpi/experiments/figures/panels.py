@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hybridmpi.experiments.figures.quantities import cell_name
 from hybridmpi.experiments.figures.style import NORMAL, shortened, style_axes
+from hybridmpi.experiments.names import cell_name
 from hybridmpi.experiments.study import Cell
 
 MOST_PANELS = 12

@@ -6,7 +6,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hybridmpi.errors import UserError, nearest
-from hybridmpi.experiments.study import Cell
+from hybridmpi.experiments.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,17 @@ class Quantity:
         return f"{self.name} minus {reference}{unit}"
 
 
-_QUANTITIES = {
-    "test_accuracy": Quantity("test accuracy", "%", "points", 100, higher_is_better=True),
-    "test_loss": Quantity("test loss"),
-    "train_loss": Quantity("train loss"),
+_METRICS = {
+    metric.column: Quantity(
+        metric.label,
+        metric.shown_unit,
+        metric.difference_unit,
+        metric.scale,
+        metric.higher_is_better,
+    )
+    for metric in METRICS.values()
+}
+_QUANTITIES = _METRICS | {
     "time_s": Quantity("training time", "s", "s"),
     "gradients": Quantity("gradients"),
     "steps": Quantity("steps"),
@@ -56,9 +63,6 @@ _QUANTITIES = {
     "waiting_share": Quantity("waiting share", "%", "points", 100),
 }
 _READINGS = {"_end": "{} at the end", "_best": "best {}"}
-_METRICS = ("test_accuracy", "test_loss", "train_loss")
-# Sections of a job whose fields need no section before them to be understood.
-_PLAIN_SECTIONS = {"data", "model", "optimizer", "method", "run"}
 
 
 def quantity(name: str) -> Quantity:
@@ -98,27 +102,3 @@ def mark_amounts(axis: Axis, name: str, num_ticks: int = 5) -> None:
         axis.set_major_formatter(EngFormatter(unit="B"))
     elif name in {"gradients", "worker_seconds"}:
         axis.set_major_formatter(EngFormatter(sep=""))
-
-
-def field_name(field: str) -> str:
-    """Return what readers call a field of a job: learning rate, delays max (s)."""
-    name, unit = _name_and_unit(field)
-    return f"{name} ({unit})" if unit else name
-
-
-def value_text(value: object) -> str:
-    """Return a value of an axis as readers see it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def cell_name(cell: Cell) -> str:
-    """Return what readers call a cell: batch size 32, delays max 0.5 s."""
-    parts = ((*_name_and_unit(field), value_text(value)) for field, value in cell)
-    return ", ".join(f"{name} {value} {unit}".rstrip() for name, unit, value in parts)
-
-
-def _name_and_unit(field: str) -> tuple[str, str]:
-    section, _, last = field.rpartition(".")
-    full = last if section in {*_PLAIN_SECTIONS, ""} else field
-    unit = "s" if full.endswith("_s") else ""
-    return full.removesuffix("_s").replace("_", " ").replace(".", " "), unit

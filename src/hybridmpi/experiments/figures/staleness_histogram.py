@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from hybridmpi.experiments.arms import Arm, Digests, runs_of
 from hybridmpi.experiments.figures.panels import (
     cell_titles,
     choice_note,
@@ -16,7 +17,6 @@ from hybridmpi.experiments.figures.panels import (
     seeds_note,
     title_panel,
 )
-from hybridmpi.experiments.figures.placed_runs import Digests, runs_at
 from hybridmpi.experiments.figures.style import (
     SMALL,
     Look,
@@ -43,7 +43,7 @@ def draw_staleness_histogram(study: Study, digests: Digests) -> Figure:
     for number, (cell, (panel,)) in enumerate(zip(cells, panels, strict=True)):
         counts = _counts(study, digests, cell)
         drawn |= dict.fromkeys(counts)
-        runs = {name: len(runs_at(study, digests, name, cell)) for name in counts}
+        runs = {name: len(runs_of(study, digests, Arm(name, cell))) for name in counts}
         note = seeds_note(runs) if counts else ""
         title_panel(panel, [titles[cell], note], len(cells))
         _draw_panel(panel, counts, all_looks)
@@ -99,7 +99,7 @@ def _counts(study: Study, digests: Digests, cell: Cell) -> dict[str, NDArray[np.
     """Return how many gradients had staleness 0, 1, 2, ..., by method, over all seeds."""
     summed = {}
     for variant in study.variants:
-        runs = runs_at(study, digests, variant, cell).values()
+        runs = runs_of(study, digests, Arm(variant, cell))
         total = np.zeros(max((len(run.staleness_counts) for run in runs), default=0), np.int64)
         for run in runs:
             total[: len(run.staleness_counts)] += run.staleness_counts

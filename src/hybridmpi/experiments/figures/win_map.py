@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hybridmpi.errors import UserError, nearest
+from hybridmpi.experiments.arms import Arm, Digests, is_flagged, is_whole, mean_outcome
 from hybridmpi.experiments.figures.cell_map import (
     CellMap,
     add_scale,
@@ -21,7 +22,6 @@ from hybridmpi.experiments.figures.cell_map import (
 )
 from hybridmpi.experiments.figures.heat_maps import centred_norm, diverging_colors
 from hybridmpi.experiments.figures.panels import MOST_PANELS, cell_titles, choice_note, choose
-from hybridmpi.experiments.figures.placed_runs import Digests, is_flagged, outcomes_at
 from hybridmpi.experiments.figures.quantities import outcome_quantity
 from hybridmpi.experiments.figures.style import BLACK, NORMAL, add_note, place_key, shortened
 from hybridmpi.experiments.study import Cell, Study
@@ -101,10 +101,10 @@ def _has_zero_line(shown: CellMap) -> bool:
 
 def _mean(study: Study, digests: Digests, variant: str, cell: Cell, outcome: str) -> float:
     """Return a method's mean outcome in a cell; NaN if a run is missing or flagged."""
-    outcomes = outcomes_at(study, digests, variant, cell, outcome)
-    if not len(outcomes) or is_flagged(study, digests, variant, cell):
+    arm = Arm(variant, cell)
+    if not is_whole(study, digests, arm) or is_flagged(study, digests, arm):
         return float("nan")
-    return float(outcomes.mean())
+    return mean_outcome(study, digests, arm, outcome)
 
 
 def _add_key(figure: Figure, maps: Sequence[CellMap]) -> None:

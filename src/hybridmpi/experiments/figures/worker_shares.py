@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from hybridmpi.experiments.arms import Arm, Digests, runs_of
 from hybridmpi.experiments.figures.panels import (
     cell_titles,
     choice_note,
@@ -18,7 +19,6 @@ from hybridmpi.experiments.figures.panels import (
     seeds_note,
     title_panel,
 )
-from hybridmpi.experiments.figures.placed_runs import Digests, runs_at
 from hybridmpi.experiments.figures.style import (
     BLACK,
     GREY,
@@ -48,7 +48,7 @@ def draw_worker_shares(study: Study, digests: Digests) -> Figure:
     figure.set_figheight((1.3 + ROW_IN * len(study.variants)) * num_rows + 0.6)
     for number, (cell, (panel,)) in enumerate(zip(cells, panels, strict=True)):
         shares = _shares(study, digests, cell)
-        runs = {name: len(runs_at(study, digests, name, cell)) for name in shares}
+        runs = {name: len(runs_of(study, digests, Arm(name, cell))) for name in shares}
         note = seeds_note(runs) if shares else ""
         title_panel(panel, [titles[cell], note], len(cells))
         _draw_panel(panel, study.variants, shares, all_looks)
@@ -117,7 +117,7 @@ def _shares(study: Study, digests: Digests, cell: Cell) -> dict[str, pd.DataFram
     """Return percent, delayed and num_workers of each worker of each run, by method."""
     shares = {}
     for variant in study.variants:
-        tables = [run.workers for run in runs_at(study, digests, variant, cell).values()]
+        tables = [run.workers for run in runs_of(study, digests, Arm(variant, cell))]
         parts = [_percent(table) for table in tables if table.gradients.sum() > 0]
         if parts:
             shares[variant] = pd.concat(parts, ignore_index=True)

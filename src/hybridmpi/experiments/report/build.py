@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from hybridmpi.experiments.arms import Digests
 from hybridmpi.experiments.document import Document, Section
-from hybridmpi.experiments.pairs import Digests
 from hybridmpi.experiments.report.claim import claim_section
 from hybridmpi.experiments.report.differences import differences_section
 from hybridmpi.experiments.report.equal_spend import equal_spend_section

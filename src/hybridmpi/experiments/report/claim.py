@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hybridmpi.experiments.arms import Arm
 from hybridmpi.experiments.document import Note, Section, Tone
 from hybridmpi.experiments.metrics import TEST_ACCURACY, TEST_LOSS, Metric
 from hybridmpi.experiments.paired import PairedComparison
-from hybridmpi.experiments.pairs import Arm, outcome_named, pair_runs
+from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import NOTHING, Rows, difference_numbers, difference_text
 from hybridmpi.experiments.study import Digest
@@ -107,7 +108,7 @@ def _add(rows: Rows, findings: Findings, reading: Reading) -> None:
         metric = claim.metric
         difference = pairs.compare(outcome_named(metric.column))
         answer = answer_to(claim, difference) if reading.is_on_cifar10 else "unknown"
-        claimed = f"{metric.difference(claim.difference)} {metric.shown_unit}"
+        claimed = f"{metric.difference(claim.difference)} {metric.difference_unit}"
         shown[metric.label] = difference_text(metric, difference)
         shown[claimed] = answer
         tones[claimed] = _TONES[answer]

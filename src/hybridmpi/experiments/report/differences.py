@@ -33,7 +33,7 @@ def _table(findings: Findings, name: str, suffix: str, caption: str) -> TableOf:
         for metric in METRICS.values():
             outcome = f"{metric.column}{suffix}"
             difference = each.pairs.compare(outcome_named(outcome))
-            shown[f"{metric.label} ({metric.shown_unit})"] = (
+            shown[f"{metric.label} ({metric.difference_unit})"] = (
                 "identical" if each.pairs.are_same_runs else difference_text(metric, difference)
             )
             numbers.append(

@@ -25,7 +25,7 @@ def equal_spend_section(findings: Findings) -> Section:
         "same conditions have spent (common_end in the CSV file). Bytes are spread over a run's "
         "gradients."
     )
-    caption = f"Mean of {metric.label}, method minus reference ({metric.shown_unit})."
+    caption = f"Mean of {metric.label}, method minus reference ({metric.difference_unit})."
     return Section("At equal cost", (note, rows.table("equal-cost", caption)))
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from hybridmpi.experiments.arms import Arm, Digests, arms_of, complete_runs
 from hybridmpi.experiments.comparisons import Comparison, compare_all
 from hybridmpi.experiments.metrics import METRICS, Metric
-from hybridmpi.experiments.pairs import Arm, Digests, arms_of, complete_runs
 from hybridmpi.experiments.problems import find_problems
 from hybridmpi.experiments.study import Digest, Study
 

@@ -4,11 +4,11 @@ from itertools import combinations
 
 import numpy as np
 
+from hybridmpi.experiments.arms import Arm
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.document import Note, Section
-from hybridmpi.experiments.names import axis_name
+from hybridmpi.experiments.names import cell_name, value_text
 from hybridmpi.experiments.paired import compare_pairs
-from hybridmpi.experiments.pairs import Arm
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import Rows, difference_numbers, difference_text
 
@@ -29,9 +29,9 @@ def interactions_section(findings: Findings) -> Section | None:
         rows.add(
             Arm(first.method.variant, shared),
             {
-                "gain at": f"{axis_name(axis)} {own}",
-                "minus gain at": str(other),
-                f"difference ({metric.shown_unit})": difference_text(metric, difference),
+                "gain at": cell_name(((axis, own),)),
+                "minus gain at": value_text(other),
+                f"difference ({metric.difference_unit})": difference_text(metric, difference),
             },
             {
                 "axis": axis,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hybridmpi.experiments.arms import Arm
 from hybridmpi.experiments.document import TableOf, Tone
 from hybridmpi.experiments.metrics import Metric
-from hybridmpi.experiments.names import axis_name
+from hybridmpi.experiments.names import field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison
-from hybridmpi.experiments.pairs import Arm
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, as tables have it where there is no number
 
@@ -34,7 +34,7 @@ class Rows:
         """Add a row about an arm, and the rows behind it."""
         for column, tone in (tones or {}).items():
             self.tones[len(self.shown), column] = tone
-        conditions = {axis_name(axis): str(value) for axis, value in arm.cell}
+        conditions = {field_name(axis): value_text(value) for axis, value in arm.cell}
         self.shown.append({**conditions, "method": arm.variant, **shown})
         self.numbers += [{**dict(arm.cell), "method": arm.variant, **row} for row in numbers]
 

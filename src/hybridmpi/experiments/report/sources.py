@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hybridmpi.errors import UserError
+from hybridmpi.experiments.arms import Digests
 from hybridmpi.experiments.digest import digest_files
-from hybridmpi.experiments.pairs import Digests
 from hybridmpi.experiments.plan_file import PLAN, read_study
 from hybridmpi.experiments.run_list import study_of_runs
 from hybridmpi.experiments.study import Study

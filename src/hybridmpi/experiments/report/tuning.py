@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from hybridmpi.experiments.arms import Arm
 from hybridmpi.experiments.document import Note, Section
-from hybridmpi.experiments.names import arm_name, axis_name, listing
-from hybridmpi.experiments.pairs import Arm, outcome_named, pair_runs
+from hybridmpi.experiments.names import arm_name, field_name, listing
+from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import NOTHING, Rows, difference_numbers, difference_text
 from hybridmpi.experiments.study import Cell, Tuning
@@ -19,7 +20,7 @@ def tuning_section(findings: Findings) -> Section | None:
     for (variant, cell), best in tuning.best.items():
         arm = tuned_arm(findings, tuning, variant, cell)
         shown = {
-            f"best {axis_name(tuning.axis)}": f"{best:g}",
+            f"best {field_name(tuning.axis)}": f"{best:g}",
             "bracketed": "yes" if is_bracketed(tuning, best) else "no",
         }
         numbers = {"tuned": tuning.axis, "best": best, "bracketed": is_bracketed(tuning, best)}
@@ -28,7 +29,7 @@ def tuning_section(findings: Findings) -> Section | None:
         shown[metric.label] = metric.value(sum(values) / len(values)) if values else NOTHING
         shown["minus reference"], against = _against_reference(findings, tuning, arm, cell)
         rows.add(Arm(variant, cell), shown, numbers | against)
-    caption = f"Each method at its own best {axis_name(tuning.axis)}."
+    caption = f"Each method at its own best {field_name(tuning.axis)}."
     return Section(
         "Each method at its best",
         (*_notes(tuning), rows.table("tuned", caption), *_edges(tuning)),

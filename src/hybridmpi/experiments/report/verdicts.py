@@ -43,7 +43,7 @@ def verdict_sentence(findings: Findings, comparison: Comparison) -> Note | None:
     }[verdict.decision]
     pairs = f"{difference.num_pairs} pairs"
     return Note(
-        f"{name} is {said}: {how} {metric.shown_unit} of {metric.label}, {pairs}, "
+        f"{name} is {said}: {how} {metric.difference_unit} of {metric.label}, {pairs}, "
         f"p {p_text(_deciding_p_value(verdict))}.",
         tone,
     )
@@ -65,8 +65,8 @@ def _what_is_asked(findings: Findings) -> Iterator[Note]:
     metric, question = findings.outcome, findings.study.question
     yield Note(
         f"The outcome is the interval mean of {metric.label}: the time-weighted mean over the "
-        f"evaluation grid. Differences are in {metric.shown_unit}, method minus reference for the "
-        "same seed, with Student's 95 % interval. A variance ratio below 1 says that pairing by "
+        f"evaluation grid. Differences are in {metric.difference_unit}, method minus reference "
+        "for the same seed, with Student's 95 % interval. A variance ratio below 1 says that pairing by "
         "seed made the comparison sharper."
     )
     if question is None:
@@ -76,7 +76,7 @@ def _what_is_asked(findings: Findings) -> Iterator[Note]:
 
 
 def _rule(question: Question, metric: Metric) -> str:
-    margin = f"{metric.value(question.margin)} {metric.shown_unit}"
+    margin = f"{metric.value(question.margin)} {metric.difference_unit}"
     return (
         f"Declared before the runs: {', '.join(question.variants)} against {question.reference}, "
         f"in all cells. Deciding is the exact sign-flip permutation test; p is adjusted by Holm "
@@ -93,7 +93,7 @@ def _table(findings: Findings) -> TableOf:
         word = _word(each)
         shown = {
             "pairs": f"{difference.num_pairs} of {len(each.pairs.seeds)}",
-            f"difference ({metric.shown_unit})": (
+            f"difference ({metric.difference_unit})": (
                 "identical" if each.pairs.are_same_runs else difference_text(metric, difference)
             ),
             "variance ratio": _ratio(difference.variance_ratio),
