@@ -36,6 +36,7 @@ class Drawing:
 def draw(picture: Picture) -> Drawing:
     """Draw a picture; the same figure gives the same bytes."""
     width, height = picture.figure.get_size_inches()
+    _lay_out(picture.figure)
     # matplotlib would put random ids and the date into the SVG.
     with mpl.rc_context({"svg.hashsalt": picture.name, "svg.fonttype": "path"}):
         svg = _saved(picture.figure, format="svg", metadata={"Date": None})
@@ -60,6 +61,12 @@ def _describe_panel(panel: Axes) -> str:
     title = panel.get_title() or panel.get_title(loc="left")
     axes = " against ".join(filter(None, (panel.get_ylabel(), panel.get_xlabel())))
     return " ".join(": ".join(filter(None, (title, axes))).split())
+
+
+def _lay_out(figure: Figure) -> None:
+    """Find the places of all panels and texts once, not for each format anew."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def _saved(figure: Figure, **how: Any) -> bytes:

@@ -66,8 +66,8 @@ def _what_is_asked(findings: Findings) -> Iterator[Note]:
     yield Note(
         f"The outcome is the interval mean of {metric.label}: the time-weighted mean over the "
         f"evaluation grid. Differences are in {metric.difference_unit}, method minus reference "
-        "for the same seed, with Student's 95 % interval. A variance ratio below 1 says that pairing by "
-        "seed made the comparison sharper."
+        "for the same seed, with Student's 95 % interval. A variance ratio below 1 says that "
+        "pairing by seed made the comparison sharper."
     )
     if question is None:
         yield Note("No question was declared before the runs, so nothing here is decided.")
