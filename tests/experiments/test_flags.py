@@ -70,5 +70,10 @@ def test_accuracy_at_chance_is_flagged(
     assert flags_of(run_with(new_run, [0.0, above], [2.3, 2.3], classes=classes)) == ()
 
 
+def test_accuracy_that_was_above_chance_by_luck_is_no_divergence(new_run: NewRun) -> None:
+    slow = run_with(new_run, [0.1, 0.16, 0.12], [2.31, 2.29, 2.27])
+    assert flags_of(slow) == ("never learned",)
+
+
 def test_accuracy_that_fell_back_to_chance_has_diverged(new_run: NewRun) -> None:
     assert flags_of(run_with(new_run, [0.1, 0.6, 0.1], [2.3, 1.0, 2.3])) == ("diverged",)
