@@ -23,7 +23,7 @@ import click
 from under_mpirun import run_again
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.setup import Ranks
+    from hybridmpi.engines.mpi.ranks import Ranks
     from hybridmpi.engines.server import Server
     from hybridmpi.learning.update import Update
     from hybridmpi.runlog.writer import RunWriter
@@ -57,24 +57,26 @@ class Point:
 @click.option("--workers", type=int, multiple=True, default=WORKERS, help="Number of workers.")
 @click.option("--parameters", type=int, multiple=True, default=SIZES, help="float32 parameters.")
 @click.option("--seconds", type=float, default=1.0, help="Length of one measurement.")
-@click.option("--broadcast", type=click.Choice(["waiting", "collective"]), default="waiting")
+@click.option(
+    "--transport", type=click.Choice(["shared", "messages", "collective"]), default="shared"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of a table.")
 @click.option("--inside", is_flag=True, hidden=True)
 def main(
     workers: tuple[int, ...],
     parameters: tuple[int, ...],
     seconds: float,
-    broadcast: str,
+    transport: str,
     as_json: bool,
     inside: bool,
 ) -> None:
     """Measure the server's throughput beside a hand-written server and the memory's bound."""
     if inside:
-        measure_inside(parameters, seconds, broadcast)
+        measure_inside(parameters, seconds, transport)
         return
     points = []
     for number in workers:
-        for line in launch(number, parameters, seconds, broadcast):
+        for line in launch(number, parameters, seconds, transport):
             points.append(json.loads(line))
             if as_json:
                 print(line, flush=True)
@@ -82,31 +84,31 @@ def main(
         print_table(points)
 
 
-def launch(workers: int, parameters: tuple[int, ...], seconds: float, broadcast: str) -> list[str]:
+def launch(workers: int, parameters: tuple[int, ...], seconds: float, transport: str) -> list[str]:
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
     sizes = [f"--parameters={size}" for size in parameters]
-    options = ("--inside", f"--seconds={seconds}", f"--broadcast={broadcast}")
+    options = ("--inside", f"--seconds={seconds}", f"--transport={transport}")
     return run_again(workers + 1, *options, *sizes)
 
 
-def measure_inside(parameters: tuple[int, ...], seconds: float, broadcast: str) -> None:
+def measure_inside(parameters: tuple[int, ...], seconds: float, transport: str) -> None:
     """Measure on all ranks of this world; rank 0 prints."""
     import torch
     from mpi4py import MPI
 
-    from hybridmpi.engines.mpi.setup import Ranks
+    from hybridmpi.engines.mpi.ranks import Ranks
 
     ranks = Ranks(MPI.COMM_WORLD)
     torch.set_num_threads(ranks.threads)
     for size in parameters:
         for threshold in (1, ranks.num_workers):
-            point = measure(ranks, size, threshold, seconds, broadcast)
+            point = measure(ranks, size, threshold, seconds, transport)
             if point is not None:
                 print(json.dumps(asdict(point)), flush=True)
 
 
 def measure(
-    ranks: "Ranks", size: int, threshold: int, seconds: float, broadcast: str
+    ranks: "Ranks", size: int, threshold: int, seconds: float, transport: str
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
     bound = run_bound(ranks, size, threshold, seconds)
@@ -115,17 +117,17 @@ def measure(
     )
     warm_up = ranks.num_workers * 4
     run_handwritten(ranks, size, threshold, warm_up)
-    run_hybridmpi(ranks, size, threshold, warm_up, broadcast)
+    run_hybridmpi(ranks, size, threshold, warm_up, transport)
     handwritten, ours = [], []
     for _ in range(REPEATS):
         handwritten.append(run_handwritten(ranks, size, threshold, count))
-        ours.append(run_hybridmpi(ranks, size, threshold, count, broadcast))
+        ours.append(run_hybridmpi(ranks, size, threshold, count, transport))
     bound = median([bound, run_bound(ranks, size, threshold, seconds)])
     if not ranks.is_server:
         return None
     return Point(
         benchmark="server",
-        transport="messages" if broadcast == "waiting" else "messages/collective",
+        transport=transport,
         workers=ranks.num_workers,
         parameters=size,
         threshold=threshold,
@@ -195,7 +197,7 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
     return count // threshold * threshold / elapsed_s
 
 
-def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str) -> float:
+def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, transport: str) -> float:
     """Return the gradients/s of hybridmpi's server, with its run file."""
     from hybridmpi.core.server import Limits
     from hybridmpi.engines.mpi.agreement import barrier
@@ -204,20 +206,20 @@ def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadca
     from hybridmpi.engines.mpi.worker import work
     from hybridmpi.learning.gradients import Gradient
 
-    is_collective = broadcast == "collective"
     if not ranks.is_server:
         barrier(ranks.comm)
-        worker = worker_end(ranks, size, is_collective=is_collective, can_be_cancelled=False)
+        worker = worker_end(ranks, size, transport, can_be_cancelled=False)
         worker.gradient.fill_(1.0)
         done = Gradient(loss=1.0, samples=1)
         work(worker, ranks.comm.rank, lambda *_: done, None)
         worker.close()
         barrier(ranks.comm)
+        worker.free_memory()
         return 0.0
     with tempfile.TemporaryDirectory() as folder:
-        end = server_end(ranks, size, is_collective=is_collective)
-        server = make_server(ranks, end, size, threshold, count, Path(folder))
         barrier(ranks.comm)
+        end = server_end(ranks, size, transport)
+        server = make_server(ranks, end, size, threshold, count, Path(folder))
         Loop(
             server,
             end,
@@ -227,6 +229,7 @@ def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadca
         ).serve()
         end.close()
         barrier(ranks.comm)
+        end.free_memory()
     return count / server.end_s
 
 

@@ -21,7 +21,8 @@ from under_mpirun import run_again
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
-    from hybridmpi.engines.mpi.setup import Ranks, Setup
+    from hybridmpi.engines.mpi.ranks import Ranks
+    from hybridmpi.engines.mpi.setup import Setup
 
 
 @click.command(context_settings={"show_default": True})
@@ -66,7 +67,8 @@ def measure_inside(job: "Job", seconds: float, repeats: int) -> None:
     import torch
     from mpi4py import MPI
 
-    from hybridmpi.engines.mpi.setup import Ranks, Setup
+    from hybridmpi.engines.mpi.ranks import Ranks
+    from hybridmpi.engines.mpi.setup import Setup
 
     ranks = Ranks(MPI.COMM_WORLD)
     torch.set_num_threads(ranks.threads)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-FORMS = ("waiting", "waiting-broadcast", "collective")
+FORMS = ("waiting", "waiting-broadcast", "collective", "shared-1", "shared-2")
 
 
 @pytest.mark.parametrize("num_ranks", [2, 4])

@@ -7,8 +7,10 @@ from mpi4py import MPI
 
 from hybridmpi.core.messages import Push
 from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
-from hybridmpi.transport.frame import Frame
+from hybridmpi.transport.frame import HEADER_BYTES, Frame
 from hybridmpi.transport.messages import MessageServer, MessageWorker
+from hybridmpi.transport.node_memory import NodeMemory
+from hybridmpi.transport.shared import SharedServer, SharedWorker
 from hybridmpi.transport.waiting import Patience
 
 ROUNDS = 6
@@ -16,13 +18,41 @@ SIZES = (1, 1000, 300_000)
 PATIENCE = Patience(shares_cores=True)
 
 
+def nodes_of(comm: MPI.Intracomm, form: str) -> list[int]:
+    """Let the ranks of this machine stand for as many nodes as the form's name says."""
+    number = int(form.rpartition("-")[2])
+    return [rank * number // comm.size for rank in range(comm.size)]
+
+
+def memory_of(comm: MPI.Intracomm, form: str, size: int) -> NodeMemory:
+    nodes = nodes_of(comm, form)
+    node = comm.Split(nodes[comm.rank])
+    if nodes[comm.rank] == nodes[0]:
+        return NodeMemory(node, size, num_slots=comm.size, num_rows=node.size)
+    return NodeMemory(node, size, num_slots=node.size + 1, num_rows=0)
+
+
 def server(comm: MPI.Intracomm, form: str, size: int) -> MessageServer:
     if form == "collective":
         return CollectiveServer(comm, size, patience=PATIENCE)
+    if form.startswith("shared"):
+        memory, nodes = memory_of(comm, form, size), nodes_of(comm, form)
+        return SharedServer(comm, size, patience=PATIENCE, memory=memory, nodes=nodes)
     return MessageServer(comm, size, patience=PATIENCE, broadcasts=form == "waiting-broadcast")
 
 
 def worker(comm: MPI.Intracomm, form: str, size: int, *, cancels: bool) -> MessageWorker:
+    if form.startswith("shared"):
+        nodes = nodes_of(comm, form)
+        return SharedWorker(
+            comm,
+            size,
+            patience=PATIENCE,
+            can_be_cancelled=cancels,
+            memory=memory_of(comm, form, size),
+            is_beside_server=nodes[comm.rank] == nodes[0],
+            row=comm.rank - 1,
+        )
     kind = CollectiveWorker if form == "collective" else MessageWorker
     return kind(comm, size, patience=PATIENCE, can_be_cancelled=cancels)
 
@@ -96,7 +126,8 @@ def serve(comm: MPI.Intracomm, form: str, size: int) -> None:
     pushes = arrivals(end, len(workers))
     end.stop([push.worker for push in pushes])
     assert end.close()
-    assert end.bytes_sent >= 4 * size * ROUNDS * len(workers)
+    message = HEADER_BYTES if form == "shared-1" else 4 * size
+    assert end.bytes_sent >= message * ROUNDS
 
 
 def work(comm: MPI.Intracomm, form: str, size: int, *, cancels: bool) -> None:

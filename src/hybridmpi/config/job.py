@@ -60,6 +60,9 @@ class RunSection(Table):
     """passes over the training set, counted in samples pushed by all workers"""
     output: str = "runs/{job}-{preset}-seed{seed}.h5"
     """the run file; {job}, {preset} and {seed} are filled in"""
+    transport: Literal["auto", "messages", "shared"] = "auto"
+    """how gradients and parameters move under MPI: in shared memory within a node, by messages, or
+    auto: shared if there is enough of it"""
     straggler_limit_s: Seconds = 30.0
     """seconds to wait, at the end, for workers that still compute"""
     non_finite_limit: Count = 10
@@ -367,6 +370,15 @@ class Job(Table):
             learning_rate = 1.0  # what is wrong is reported with the optimizer itself
         threshold = evaluate_expressions(method["threshold"], learning_rate)
         return {**job, "method": {**method, "threshold": threshold}}
+
+    @model_validator(mode="after")
+    def _check_transport(self) -> Self:
+        if self.run.transport == "shared" and self.method.is_collective:
+            raise ValueError(
+                "run.transport is 'shared', but method.broadcast = 'collective' goes by messages; "
+                "leave one of them out"
+            )
+        return self
 
     def as_protocol(self) -> Method:
         """Return the core's method."""

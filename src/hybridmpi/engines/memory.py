@@ -25,23 +25,19 @@ class MemoryPlan:
         return f"{mib(self.total_bytes)} ({', '.join(parts)})"
 
 
-def server_plan(
-    size: int, num_workers: int, num_rows: int, snapshots: int, data_bytes: int
-) -> MemoryPlan:
+def server_plan(size: int, num_vectors: int, snapshots: int, data_bytes: int) -> MemoryPlan:
     """Plan for rank 0.
 
     Args:
         size: Elements of a flat vector, parameters and buffers.
-        num_workers: Number of workers.
-        num_rows: Gradients that the transport holds at a time.
+        num_vectors: Gradients and versions of the parameters that the transport holds at a time.
         snapshots: Snapshots that will be kept until they are evaluated.
         data_bytes: Evaluation data.
     """
     vector = size * _FLOAT_BYTES
     return MemoryPlan(
         {
-            "gradient rows": num_rows * vector,
-            "parameter versions": (num_workers + 1) * vector,
+            "gradients and parameters": num_vectors * vector,
             "optimizer": 4 * vector,
             "snapshots": snapshots * vector,
             "data": data_bytes,
@@ -49,9 +45,10 @@ def server_plan(
     )
 
 
-def worker_plan(size: int, data_bytes: int) -> MemoryPlan:
+def worker_plan(size: int, num_vectors: int, data_bytes: int) -> MemoryPlan:
     """Plan for a worker: see `server_plan`."""
-    return MemoryPlan({"parameters and gradient": 3 * size * _FLOAT_BYTES, "data": data_bytes})
+    vectors = num_vectors * size * _FLOAT_BYTES
+    return MemoryPlan({"gradients and parameters": vectors, "data": data_bytes})
 
 
 def check_fits(needed_bytes: int, available_bytes: int, host: str) -> None:

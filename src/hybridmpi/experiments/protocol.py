@@ -48,7 +48,7 @@ def canonical(job: Job, engine: str, num_workers: int) -> dict[str, Any]:
         form["method"]["broadcast"] = job.method.broadcast
         del form["simulate"]
     else:
-        del form["run"]["straggler_limit_s"]
+        del form["run"]["straggler_limit_s"], form["run"]["transport"]
         if num_workers == 1 or (_is_synchronous(form["method"]) and job.simulate.trace is None):
             form["method"]["stale"] = {"rule": "accept"}
     return form

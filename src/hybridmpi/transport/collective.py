@@ -84,13 +84,14 @@ class CollectiveWorker(MessageWorker):
         while not super().is_released():
             self._take_newer()
             self._patience.pause()
-        required, action, _ = self._next_release().read_release()
-        while not self._has_ended and (action == Action.STOP or self._version < required):
+        release = self._next_release().read_release()
+        stops = release.action == Action.STOP
+        while not self._has_ended and (stops or self._version < release.version):
             self._wait(self._incoming)
             self._take()
         self._take_newer()
         self.parameters = self._newest.vector
-        return None if action == Action.STOP else self._version
+        return None if stops else self._version
 
     def is_released(self) -> bool:
         """Say, without waiting, whether a release has come, and let messages progress."""
@@ -108,8 +109,8 @@ class CollectiveWorker(MessageWorker):
 
     def _take(self) -> None:
         self._newest, self._coming = self._coming, self._newest
-        self._version, action, _ = self._newest.read_release()
-        self._has_ended = action == Action.STOP
+        release = self._newest.read_release()
+        self._version, self._has_ended = release.version, release.action == Action.STOP
         if not self._has_ended:
             self._join_next()
 

@@ -6,6 +6,7 @@ header alone.
 
 import struct
 from enum import IntEnum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,17 @@ from hybridmpi.core.messages import Push
 HEADER_BYTES = 64
 _HEADER_FLOATS = HEADER_BYTES // 4
 _PUSH = struct.Struct("<qqqqddd")  # version, batch, samples, is_finite, loss, compute_s, wait_s
-_RELEASE = struct.Struct("<qqq")  # version, action, form
+_RELEASE = struct.Struct("<qqqqq")  # the fields of ReleaseHeader
+
+
+class Tag(IntEnum):
+    """What a message carries."""
+
+    PUSH = 1  # a frame, or a header alone that takes back a batch
+    RELEASE = 2  # a frame, or a header alone
+    FAILURE = 3  # a traceback
+    PUSH_HEADER = 4  # of a gradient in shared memory
+    PARAMETERS = 5  # a vector alone
 
 
 class Action(IntEnum):
@@ -23,6 +34,7 @@ class Action(IntEnum):
 
     COMPUTE = 0
     STOP = 1
+    CANCEL = 2  # abandon the batch at hand, and say so: a release follows
 
 
 class Form(IntEnum):
@@ -30,6 +42,22 @@ class Form(IntEnum):
 
     MESSAGE = 0  # behind this header
     COLLECTIVE = 1  # by a broadcast over all ranks, behind this header or another one
+    SHARED = 2  # in a slot of the node's shared memory, or on their way into it
+    CARRIED = 3  # in a message of their own, which the receiver is to put into that slot
+
+
+class ReleaseHeader(NamedTuple):
+    """What a release says; slot and row are those of the node's shared memory."""
+
+    version: int
+    action: int
+    form: int
+    slot: int = 0
+    row: int = 0
+
+    def as_bytes(self) -> bytes:
+        """Return a header's bytes, for a message that is a header alone."""
+        return _RELEASE.pack(*self).ljust(HEADER_BYTES, b"\0")
 
 
 class Frame:
@@ -39,12 +67,14 @@ class Frame:
         vector: Shape [size], behind the header and aligned to 64 bytes as it is.
         whole: Both as bytes.
         header: The header alone as bytes.
+        body: The vector alone as bytes.
     """
 
     def __init__(self, storage: Tensor) -> None:
         self.vector = storage[_HEADER_FLOATS:]
         self.whole = storage.numpy().data.cast("B")
         self.header = self.whole[:HEADER_BYTES]
+        self.body = self.whole[HEADER_BYTES:]
 
     def write_push(self, push: Push) -> None:
         """Write a push's header; its worker is known from the message's source."""
@@ -67,16 +97,19 @@ class Frame:
 
     def write_release(self, version: int, action: Action, form: Form) -> None:
         """Write a release's header."""
-        _RELEASE.pack_into(self.header, 0, version, action, form)
+        _RELEASE.pack_into(self.header, 0, *ReleaseHeader(version, action, form))
 
-    def read_release(self) -> tuple[int, int, int]:
-        """Return a release's version, action and form."""
-        version, action, form = _RELEASE.unpack_from(self.header)
-        return version, action, form
+    def read_release(self) -> ReleaseHeader:
+        """Return a release's header."""
+        return ReleaseHeader._make(_RELEASE.unpack_from(self.header))
 
 
 def frames(count: int, size: int) -> list[Frame]:
     """Allocate `count` frames for vectors of `size` elements in one piece, zeroed lazily."""
-    stride = -(-(_HEADER_FLOATS + size) // _HEADER_FLOATS) * _HEADER_FLOATS
-    storage = torch.zeros(count, stride)
+    storage = torch.zeros(count, stride_of(size))
     return [Frame(row[: _HEADER_FLOATS + size]) for row in storage]
+
+
+def stride_of(size: int) -> int:
+    """Return how many float32 a frame for `size` elements takes where frames are aligned."""
+    return -(-(_HEADER_FLOATS + size) // _HEADER_FLOATS) * _HEADER_FLOATS

@@ -16,25 +16,35 @@ from mpi4py import MPI
 from torch import Tensor
 
 from hybridmpi.core.messages import Push
-from hybridmpi.transport.frame import Action, Form, Frame, frames
+from hybridmpi.transport.frame import Action, Form, Frame, Tag, frames
 from hybridmpi.transport.waiting import Patience, wait_until
 
-_PUSH_TAG = 1
-_RELEASE_TAG = 2
-_FAILURE_TAG = 3
 _DELIVERY_LIMIT_S = 30.0
 _MOST_ARRIVING = 2
 NUM_ROWS = _MOST_ARRIVING + 1
 
 
 class Slot:
-    """The parameters of one version, and the sends that still read them."""
+    """The parameters of one version, and who still reads them.
 
-    def __init__(self, frame: Frame) -> None:
+    Attributes:
+        frame: Holds them.
+        sends: Sends that may still read them.
+        readers: Number of workers that compute on this very memory.
+        number: Its place in shared memory.
+    """
+
+    def __init__(self, frame: Frame, number: int = 0) -> None:
         self.frame = frame
+        self.number = number
         self.sends: list[MPI.Request] = []
+        self.readers = 0
 
     def is_free(self) -> bool:
+        """Say whether nobody reads them."""
+        return not self.readers and self.is_sent()
+
+    def is_sent(self) -> bool:
         """Say whether every send has ended."""
         if self.sends and MPI.Request.Testall(self.sends):
             self.sends.clear()
@@ -67,7 +77,7 @@ class MessageServer:
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers
         self._version = 0
-        self._slot = self._next_slot = Slot(frames(1, size)[0])
+        self._slot = self._next_slot = self._new_slot()
         self._left: list[Slot] = []  # slots of older versions, some of which are still read
         self._free_slots: list[Slot] = []
         self._headers: list[Slot] = []
@@ -92,7 +102,7 @@ class MessageServer:
         """
         status = MPI.Status()
         while self._free_rows and len(self._arriving) < _MOST_ARRIVING:
-            message = self._comm.Improbe(MPI.ANY_SOURCE, _PUSH_TAG, status)
+            message = self._comm.Improbe(MPI.ANY_SOURCE, Tag.PUSH, status)
             if message is None:
                 break
             worker, row = status.source, self._free_rows.pop()
@@ -141,17 +151,20 @@ class MessageServer:
     def failure(self) -> str | None:
         """Return the traceback of a worker that failed, if one did."""
         status = MPI.Status()
-        if not self._comm.iprobe(tag=_FAILURE_TAG, status=status):
+        if not self._comm.iprobe(tag=Tag.FAILURE, status=status):
             return None
-        report: str = self._comm.recv(source=status.source, tag=_FAILURE_TAG)
+        report: str = self._comm.recv(source=status.source, tag=Tag.FAILURE)
         return report
 
     def close(self) -> bool:
         """Finish what is being sent; say whether all was delivered."""
         return all(
-            wait_until(slot.is_free, self._patience, _DELIVERY_LIMIT_S)
+            wait_until(slot.is_sent, self._patience, _DELIVERY_LIMIT_S)
             for slot in (*self._headers, *self._left, self._slot)
         )
+
+    def free_memory(self) -> None:
+        """Give back what the ranks of a node share, on all of them together."""
 
     def _completed(self) -> Iterator[Push]:
         """Yield those of the arriving pushes that are here by now."""
@@ -164,14 +177,14 @@ class MessageServer:
 
     def _send(self, slot: Slot, memory: memoryview, workers: Sequence[int]) -> None:
         message = (memory, MPI.FLOAT)
-        slot.sends += [self._comm.Isend(message, worker, _RELEASE_TAG) for worker in workers]
+        slot.sends += [self._comm.Isend(message, worker, Tag.RELEASE) for worker in workers]
         self.bytes_sent += len(memory) * len(workers)
 
     def _send_headers(self, workers: Sequence[int], action: Action, form: Form) -> None:
         header = Slot(frames(1, 0)[0])
         header.frame.write_release(self._version, action, form)
         self._send(header, header.frame.header, workers)
-        self._headers = [h for h in self._headers if not h.is_free()] + [header]
+        self._headers = [h for h in self._headers if not h.is_sent()] + [header]
 
     def _broadcast(self, slot: Slot) -> MPI.Request:
         request = self._comm.Ibcast((slot.frame.whole, MPI.FLOAT), 0)
@@ -189,13 +202,18 @@ class MessageServer:
             MPI.Request.Testsome([send for slot in self._left for send in slot.sends])
             for slot in self._left:
                 slot.sends = [send for send in slot.sends if send]
-            self._free_slots = [slot for slot in self._left if not slot.sends]
-            self._left = [slot for slot in self._left if slot.sends]
-        return self._free_slots.pop() if self._free_slots else Slot(frames(1, self._size)[0])
+            self._free_slots = [slot for slot in self._left if not (slot.readers or slot.sends)]
+            self._left = [slot for slot in self._left if slot.readers or slot.sends]
+        return self._free_slots.pop() if self._free_slots else self._new_slot()
+
+    def _new_slot(self) -> Slot:
+        return Slot(frames(1, self._size)[0])
 
 
 class MessageWorker:
     """A worker's end of the message transport."""
+
+    _push_tag = Tag.PUSH
 
     def __init__(
         self,
@@ -234,13 +252,13 @@ class MessageWorker:
     def wait_release(self) -> int | None:
         """Wait to be released; return the version of `parameters`, or None to stop."""
         frame = self._next_release()
-        version, action, form = frame.read_release()
-        if action == Action.STOP:
+        release = frame.read_release()
+        if release.action == Action.STOP:
             return None
-        if form == Form.COLLECTIVE:
+        if release.form == Form.COLLECTIVE:
             self._wait(self._comm.Ibcast((frame.whole, MPI.FLOAT), 0))
         self.parameters = frame.vector
-        return version
+        return release.version
 
     def is_released(self) -> bool:
         """Say, without waiting, whether a release has come, and let messages progress."""
@@ -252,16 +270,19 @@ class MessageWorker:
         if self._release == MPI.REQUEST_NULL:
             self._post_release()
         self._push_frame.write_push(push)
-        self._push = self._comm.Isend((self._push_frame.whole, MPI.FLOAT), 0, _PUSH_TAG)
+        self._push = self._comm.Isend((self._push_frame.whole, MPI.FLOAT), 0, self._push_tag)
 
     def fail(self, report: str, limit_s: float) -> None:
         """Send a traceback to the server, within a time limit."""
-        request = self._comm.isend(report, 0, _FAILURE_TAG)
+        request = self._comm.isend(report, 0, Tag.FAILURE)
         wait_until(request.Test, self._patience, limit_s)
 
     def close(self) -> None:
         """Finish what is being sent."""
         self._wait(self._push)
+
+    def free_memory(self) -> None:
+        """Give back what the ranks of a node share, on all of them together."""
 
     def _next_release(self) -> Frame:
         """Wait for a release; where it may be cancelled, expect the next one elsewhere at once.
@@ -271,14 +292,14 @@ class MessageWorker:
         self._wait(self._release)
         self._wait(self._push)
         frame = self._landing[0]
-        if self._can_be_cancelled and frame.read_release()[1] != Action.STOP:
+        if self._can_be_cancelled and frame.read_release().action != Action.STOP:
             self._landing.reverse()
             self._post_release()
         return frame
 
     def _post_release(self) -> None:
         message = (self._landing[0].whole, MPI.FLOAT)
-        self._release = self._comm.Irecv(message, 0, _RELEASE_TAG)
+        self._release = self._comm.Irecv(message, 0, Tag.RELEASE)
 
     def _wait(self, request: MPI.Request) -> None:
         self._patience.reset()

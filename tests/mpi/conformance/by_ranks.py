@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from mpi4py import MPI
 from record import Record, RecordingServer
-from scenarios import SCENARIOS, Scenario
+from scenarios import SCENARIOS, Place, Scenario
 from torch import Tensor
 
 from hybridmpi.core.messages import Push, Release
@@ -20,8 +20,9 @@ from hybridmpi.core.server import ParameterServer
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import barrier
 from hybridmpi.engines.mpi.ends import server_end, worker_end
+from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.server import Loop
-from hybridmpi.engines.mpi.setup import Ranks, Setup
+from hybridmpi.engines.mpi.setup import Setup
 from hybridmpi.engines.mpi.worker import work
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
@@ -88,8 +89,12 @@ class ScriptedEnd:
         for _, instruction in told:
             if isinstance(instruction, Release):
                 for worker in instruction.workers:
-                    assert wait_until(lambda w=worker: self._batons.iprobe(w), PATIENCE, LIMIT_S)
+                    assert wait_until(lambda w=worker: self._has_begun(w), PATIENCE, LIMIT_S)
                     self._batons.recv(source=worker)
+
+    def _has_begun(self, worker: int) -> bool:
+        assert not list(self._end.arrivals())  # nobody pushes now, but who was cancelled may answer
+        return bool(self._batons.iprobe(worker))
 
     def _receive(self, worker: int) -> Push:
         self._batons.send(None, worker)
@@ -109,7 +114,8 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
     job, record, facts = setup.job, Record(), setup.share.facts
     limits = job.limits(facts.training_samples)
     core = ParameterServer(job.as_protocol(), limits, scenario.present)
-    end = server_end(setup.ranks, setup.layout.size, is_collective=job.method.is_collective)
+    barrier(setup.ranks.comm)
+    end = server_end(setup.ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
     scripted = ScriptedEnd(scenario, end, batons, record)
     scripted.server = RecordingServer(
@@ -131,7 +137,6 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
         interrupted=scripted.interrupted,
         clock=scripted.clock,
     )
-    barrier(setup.ranks.comm)
     assert loop.serve()
     end.stop(scenario.lost)
     assert end.close()
@@ -139,6 +144,8 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.close("complete", duration_s=scripted.server.end_s)
     record.final = end.parameters.numpy().tobytes()
+    barrier(setup.ranks.comm)
+    end.free_memory()
     return record
 
 
@@ -164,12 +171,14 @@ def compute_and_push(setup: Setup, scenario: Scenario, batons: MPI.Intracomm) ->
     end = worker_end(
         setup.ranks,
         setup.layout.size,
-        is_collective=job.method.is_collective,
+        setup.choice.transport,
         # who is lost, and not really gone, still computes when it joins again
         can_be_cancelled=job.method.cancels or bool(scenario.script.changes),
     )
     work(end, number, compute, None)
     end.close()
+    barrier(setup.ranks.comm)
+    end.free_memory()
 
 
 def _create(setup: Setup, path: Path) -> RunWriter:
@@ -189,17 +198,19 @@ def _create(setup: Setup, path: Path) -> RunWriter:
     )
 
 
-def play(scenario: Scenario, batons: MPI.Intracomm, path: Path, num_nodes: int) -> Record | None:
+def play(scenario: Scenario, batons: MPI.Intracomm, path: Path, place: Place) -> Record | None:
     ranks = Ranks(MPI.COMM_WORLD)
-    ranks.num_nodes = num_nodes
+    ranks.node.Free()
+    ranks.nodes = [rank * place.num_nodes // ranks.comm.size for rank in range(ranks.comm.size)]
+    ranks.num_nodes = place.num_nodes
+    ranks.node = ranks.comm.Split(ranks.nodes[ranks.comm.rank])
     torch.set_num_threads(1)
-    setup = Setup(ranks, scenario.job())
+    setup = Setup(ranks, scenario.job(run={**scenario.run, "transport": place.transport}))
     record = None
     if ranks.is_server:
         record = serve(setup, scenario, batons, path)
     else:
         compute_and_push(setup, scenario, batons)
-    barrier(ranks.comm)
     ranks.free()
     return record
 
@@ -208,11 +219,11 @@ def main() -> None:
     batons = MPI.COMM_WORLD.Dup()
     records = {}
     for name, scenario in SCENARIOS.items():
-        for num_nodes in scenario.num_nodes:
+        for place in scenario.places:
             if batons.rank == 0:
-                print(name, num_nodes, flush=True)  # which one it was, if it fails
-            path = Path(f"{name}-{num_nodes}.h5")
-            records[name, num_nodes] = play(scenario, batons, path, num_nodes)
+                print(name, place, flush=True)  # which one it was, if it fails
+            path = Path(f"{name}-{place.transport}-{place.num_nodes}.h5")
+            records[name, place] = play(scenario, batons, path, place)
     if batons.rank == 0:
         Path("records.pickle").write_bytes(pickle.dumps(records))
 

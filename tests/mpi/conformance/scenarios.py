@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from script import Script
 
@@ -16,6 +16,13 @@ BASE: dict[str, dict[str, Any]] = {
     "model": {"name": "models_for_ranks:small"},
     "optimizer": {"learning_rate": 0.05, "momentum": 0.9},
 }
+
+
+class Place(NamedTuple):
+    """How bytes move, and among how many nodes: ranks of one machine stand for several."""
+
+    transport: str
+    num_nodes: int
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,17 @@ class Scenario:
         return [worker for worker, kind in last.items() if kind == "lose"]
 
     @property
-    def num_nodes(self) -> tuple[int, ...]:
-        """On how many nodes to play it; on several, parameters go by broadcast to all who wait.
+    def places(self) -> list[Place]:
+        """Where to play it.
 
-        A worker that is lost, and not really gone, takes no part in a broadcast.
+        By messages between two nodes only where that makes a difference: parameters go by broadcast
+        to all who wait. A worker that is lost, and not really gone, takes no part in a broadcast.
         """
+        if self.method.get("broadcast") == "collective":
+            return [Place("auto", 1)]
+        places = [Place("messages", 1), Place("shared", 1), Place("shared", 2)]
         all_wait = any(h.releases == WORKERS for h in self.script.happenings[1:])
-        is_collective = self.method.get("broadcast") == "collective"
-        return (1, 2) if all_wait and not is_collective and not self.script.changes else (1,)
+        return places + [Place("messages", 2)] * (all_wait and not self.script.changes)
 
 
 def constant(value: int) -> dict[str, Any]:

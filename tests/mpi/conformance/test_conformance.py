@@ -9,7 +9,7 @@ import by_core
 import by_simulator
 import pytest
 from record import Record
-from scenarios import SCENARIOS, WORKERS
+from scenarios import SCENARIOS, WORKERS, Place
 from script import in_words
 
 from hybridmpi import read_run
@@ -17,12 +17,12 @@ from hybridmpi.core.presets import PRESETS
 from hybridmpi.engines.replay import replay
 
 PLAYS_OF_RANKS = [
-    (name, num_nodes) for name, scenario in SCENARIOS.items() for num_nodes in scenario.num_nodes
+    (name, place) for name, scenario in SCENARIOS.items() for place in scenario.places
 ]
 
 
 @pytest.fixture(scope="module")
-def by_ranks(ranks_of_module: Any) -> tuple[dict[tuple[str, int], Record], Path]:
+def by_ranks(ranks_of_module: Any) -> tuple[dict[tuple[str, Place], Record], Path]:
     """Return the record of each play on real ranks, and the folder of their run files."""
     script = str(Path(__file__).parent / "by_ranks.py")
     ended = ranks_of_module.mpirun(WORKERS + 1, "-m", "mpi4py", script)
@@ -52,17 +52,17 @@ def test_simulator_gives_the_answers_and_bits_of_the_core(name: str, tmp_path: P
     assert_same(by_simulator.play(SCENARIOS[name], tmp_path / "run.h5"), by_core_alone(name))
 
 
-@pytest.mark.parametrize(("name", "num_nodes"), PLAYS_OF_RANKS)
+@pytest.mark.parametrize(("name", "place"), PLAYS_OF_RANKS)
 def test_ranks_give_the_answers_and_bits_of_the_core(
-    by_ranks: Any, name: str, num_nodes: int
+    by_ranks: Any, name: str, place: Place
 ) -> None:
     records, _ = by_ranks
-    assert_same(records[name, num_nodes], by_core_alone(name))
+    assert_same(records[name, place], by_core_alone(name))
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_replay_of_the_ranks_has_their_bits(by_ranks: Any, name: str) -> None:
-    run = read_run(by_ranks[1] / f"{name}-1.h5")
+@pytest.mark.parametrize(("name", "place"), PLAYS_OF_RANKS)
+def test_replay_of_the_ranks_has_their_bits(by_ranks: Any, name: str, place: Place) -> None:
+    run = read_run(by_ranks[1] / f"{name}-{place.transport}-{place.num_nodes}.h5")
     verdict = replay(run, SCENARIOS[name].job())
     assert verdict.first_difference == ""
 

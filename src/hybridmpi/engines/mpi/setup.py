@@ -4,47 +4,25 @@ import socket
 
 import psutil
 import torch
-from mpi4py import MPI
 from torch import Tensor
 
 from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
+from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
+from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.optimizer import ServerOptimizer
-from hybridmpi.resources import memory_limit_bytes, usable_cores
-from hybridmpi.transport.messages import NUM_ROWS
-from hybridmpi.transport.waiting import Patience
+from hybridmpi.resources import memory_limit_bytes
 
-
-class Ranks:
-    """This rank among all ranks, and among those of its node."""
-
-    def __init__(self, world: MPI.Intracomm) -> None:
-        self.comm = world.Dup()
-        self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
-        self.cores = usable_cores()
-        self.shares_cores = self.node.size > self.cores
-        self.threads = max(1, self.cores // self.node.size)
-        self.num_workers = world.size - 1
-        self.num_nodes = len(set(world.allgather(self.node.allgather(world.rank)[0])))
-
-    def free(self) -> None:
-        """Give the communicators back, on all ranks together, so that more runs can follow."""
-        self.node.Free()
-        self.comm.Free()
-
-    def patience(self) -> Patience:
-        """Return how this rank is to wait."""
-        return Patience(shares_cores=self.shares_cores, waits_alike=True)
-
-    @property
-    def is_server(self) -> bool:
-        """Whether this rank is the parameter server."""
-        return self.comm.rank == 0
+_TRANSPORTS = {
+    "shared": "in shared memory",
+    "messages": "by messages",
+    "collective": "by messages, and a broadcast per step",
+}
 
 
 class Setup:
@@ -59,6 +37,7 @@ class Setup:
         self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
         self.delayed = self.delays.delayed_workers(ranks.num_workers)
         self.optimizer = agree(ranks.comm, self._build_optimizer)
+        self.choice = agree(ranks.comm, self._choose_transport)
         self.plan = self._plan()
         self.node_bytes = agree(ranks.comm, self._check_memory)
 
@@ -76,10 +55,14 @@ class Setup:
         return FlatModel(model), initial
 
     def describe(self) -> str:
-        """Return the memory plan in words, for the server and the workers."""
-        return (
-            f"memory of the server: {self.plan}; of all ranks on its node: {mib(self.node_bytes)}"
-        )
+        """Return the memory plan and the transport in words."""
+        lines = [
+            f"memory of the server: {self.plan}; of all ranks on its node: {mib(self.node_bytes)}",
+            f"gradients and parameters: {_TRANSPORTS[self.choice.transport]}",
+        ]
+        if self.choice.why:
+            lines[-1] += f", since {self.choice.why}"
+        return "\n".join(lines)
 
     def _build_optimizer(self) -> ServerOptimizer:
         section = self.job.optimizer
@@ -91,13 +74,22 @@ class Setup:
             clip_value=section.clip_value,
         )
 
+    def _choose_transport(self) -> Choice:
+        return choose_transport(
+            self.ranks,
+            self.layout.size,
+            self.job.run.transport,
+            is_collective=self.job.method.is_collective,
+        )
+
     def _plan(self) -> MemoryPlan:
         size, data_bytes = self.layout.size, self.share.data_bytes
+        vectors = num_vectors(self.ranks, self.choice.transport)
         if not self.ranks.is_server:
-            return worker_plan(size, data_bytes)
+            return worker_plan(size, vectors, data_bytes)
         run, every_s = self.job.run, self.job.evaluation.every_s
         snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
-        return server_plan(size, self.ranks.num_workers, NUM_ROWS, snapshots, data_bytes)
+        return server_plan(size, vectors, snapshots, data_bytes)
 
     def _check_memory(self) -> int:
         """Return what all ranks of this node need together."""

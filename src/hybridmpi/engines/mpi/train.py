@@ -20,8 +20,9 @@ from hybridmpi.core.worker import Compute
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import server_end, worker_end
+from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.server import Loop
-from hybridmpi.engines.mpi.setup import Ranks, Setup
+from hybridmpi.engines.mpi.setup import Setup
 from hybridmpi.engines.mpi.worker import work
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
@@ -96,7 +97,6 @@ def _train(
     )
     if writer is None:
         _work(setup)
-        barrier(ranks.comm)
         return None
     recorder = Recorder(writer)
     try:
@@ -162,7 +162,8 @@ def _serve(
     job, ranks = setup.job, setup.ranks
     limits = job.limits(setup.share.facts.training_samples)
     core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
-    end = server_end(ranks, setup.layout.size, is_collective=job.method.is_collective)
+    barrier(ranks.comm)
+    end = server_end(ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
     snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
     server = Server(
@@ -183,7 +184,6 @@ def _serve(
         interrupted=interrupted,
         report=report,
     )
-    barrier(ranks.comm)
     if not loop.serve():
         recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
     end.close()
@@ -195,6 +195,7 @@ def _serve(
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:
         barrier(ranks.comm)
+        end.free_memory()
     return Outcome(
         recorder.writer.path,
         status,
@@ -249,11 +250,12 @@ def _work(setup: Setup) -> None:
             batches, number, task.batch, parameters, gradient, cancelled=cancelled
         )
 
-    barrier(setup.ranks.comm)  # before this end takes part in broadcasts, as on the server
+    comm = setup.ranks.comm
+    barrier(comm)
     end = worker_end(
         setup.ranks,
         setup.layout.size,
-        is_collective=setup.job.method.is_collective,
+        setup.choice.transport,
         can_be_cancelled=setup.job.method.cancels,
     )
     try:
@@ -265,3 +267,5 @@ def _work(setup: Setup) -> None:
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
+    barrier(comm)
+    end.free_memory()

@@ -1,0 +1,45 @@
+"""This rank among all ranks, and what it shares with those of its node."""
+
+from mpi4py import MPI
+
+from hybridmpi.resources import usable_cores
+from hybridmpi.transport.waiting import Patience
+
+
+class Ranks:
+    """This rank among all ranks, and among those of its node.
+
+    Attributes:
+        comm: All ranks.
+        node: Those of this rank's node.
+        nodes: The node of each rank, named by its lowest rank.
+    """
+
+    def __init__(self, world: MPI.Intracomm) -> None:
+        self.comm = world.Dup()
+        self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
+        self.cores = usable_cores()
+        self.shares_cores = self.node.size > self.cores
+        self.threads = max(1, self.cores // self.node.size)
+        self.num_workers = world.size - 1
+        self.nodes: list[int] = world.allgather(self.node.allgather(world.rank)[0])
+        self.num_nodes = len(set(self.nodes))
+
+    def free(self) -> None:
+        """Give the communicators back, on all ranks together, so that more runs can follow."""
+        self.node.Free()
+        self.comm.Free()
+
+    def patience(self) -> Patience:
+        """Return how this rank is to wait."""
+        return Patience(shares_cores=self.shares_cores, waits_alike=True)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether this rank is the parameter server."""
+        return self.comm.rank == 0
+
+    @property
+    def is_beside_server(self) -> bool:
+        """Whether this rank is on the server's node."""
+        return self.nodes[self.comm.rank] == self.nodes[0]
