@@ -49,7 +49,7 @@ def fake_mpirun(folder: Path, script: str = "echo 'mpirun (Open MPI) 4.1.6'") ->
 
 def test_open_mpi_may_oversubscribe_and_binds_nothing() -> None:
     assert line(OPEN_MPI, ranks=2, cores=8) == CommandLine(
-        {"OMP_NUM_THREADS": "4"},
+        {"OMP_NUM_THREADS": "4", "OMPI_MCA_osc": "^ucx"},
         (
             *("/opt/mpi/bin/mpirun", "-n", "2", "--map-by", ":OVERSUBSCRIBE"),
             *("--bind-to", "none", "work"),
@@ -68,6 +68,7 @@ def test_open_mpi_is_told_to_accept_root_only_for_root() -> None:
         "OMP_NUM_THREADS": "4",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_osc": "^ucx",
     }
 
 

@@ -98,6 +98,8 @@ def command_line(
     if mpirun.mpi.vendor is Vendor.OPEN_MPI:
         if is_root:
             added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        if "OMPI_MCA_osc" not in environment:
+            added["OMPI_MCA_osc"] = "^ucx"  # windows are never of this kind, but it prints an error
         flags = ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
         if ranks > cores:
             flags += ["--mca", "mpi_yield_when_idle", "1"]
