@@ -130,14 +130,14 @@ class Ranks:
 
     def without_mpirun(self, *command: str) -> Ended:
         """Run Python with these arguments."""
-        with self._running([sys.executable, *command]) as running:
+        with self.running([sys.executable, *command]) as running:
             return running.wait()
 
     @contextmanager
     def launched(self, ranks: int, *options: str) -> Iterator[Running]:
         """Start `hybridmpi launch` with the job."""
         command = ["-m", "hybridmpi", "launch", "-n", str(ranks), str(self.job), *options]
-        with self._running([sys.executable, *command]) as running:
+        with self.running([sys.executable, *command]) as running:
             yield running
 
     @contextmanager
@@ -153,7 +153,7 @@ class Ranks:
         )
         arguments = list(line.arguments)
         arguments[arguments.index("-n") + 1] = str(ranks)
-        with self._running(arguments, line.environment) as running:
+        with self.running(arguments, line.environment) as running:
             yield running
 
     def read(self) -> Run:
@@ -172,9 +172,10 @@ class Ranks:
             time.sleep(0.1)
 
     @contextmanager
-    def _running(
+    def running(
         self, arguments: Sequence[str], added: Mapping[str, str] | None = None
     ) -> Iterator[Running]:
+        """Start a command, and leave nothing of it behind."""
         running = Running(arguments, self.folder, added or {})
         try:
             yield running

@@ -143,6 +143,7 @@ def _create(setup: Setup, output: Path, hosts: list[tuple[str, int]], force: boo
         )
         | {
             "mpi4py_version": library_version("mpi4py"),
+            "transport": setup.choice.transport,
             "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
         },
         layout_json=setup.layout.to_json(),
