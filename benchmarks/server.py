@@ -23,6 +23,7 @@ import click
 from under_mpirun import run_again
 
 if TYPE_CHECKING:
+    from hybridmpi.engines.mpi.ends import Transport
     from hybridmpi.engines.mpi.ranks import Ranks
     from hybridmpi.engines.server import Server
     from hybridmpi.learning.update import Update
@@ -41,7 +42,7 @@ class Point:
     """One line of the result."""
 
     benchmark: str
-    transport: str
+    transport: "Transport"
     workers: int
     parameters: int
     threshold: int
@@ -66,7 +67,7 @@ def main(
     workers: tuple[int, ...],
     parameters: tuple[int, ...],
     seconds: float,
-    transport: str,
+    transport: "Transport",
     as_json: bool,
     inside: bool,
 ) -> None:
@@ -84,14 +85,16 @@ def main(
         print_table(points)
 
 
-def launch(workers: int, parameters: tuple[int, ...], seconds: float, transport: str) -> list[str]:
+def launch(
+    workers: int, parameters: tuple[int, ...], seconds: float, transport: "Transport"
+) -> list[str]:
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
     sizes = [f"--parameters={size}" for size in parameters]
     options = ("--inside", f"--seconds={seconds}", f"--transport={transport}")
     return run_again(workers + 1, *options, *sizes)
 
 
-def measure_inside(parameters: tuple[int, ...], seconds: float, transport: str) -> None:
+def measure_inside(parameters: tuple[int, ...], seconds: float, transport: "Transport") -> None:
     """Measure on all ranks of this world; rank 0 prints."""
     import torch
     from mpi4py import MPI
@@ -108,7 +111,7 @@ def measure_inside(parameters: tuple[int, ...], seconds: float, transport: str) 
 
 
 def measure(
-    ranks: "Ranks", size: int, threshold: int, seconds: float, transport: str
+    ranks: "Ranks", size: int, threshold: int, seconds: float, transport: "Transport"
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
     bound = run_bound(ranks, size, threshold, seconds)
@@ -197,7 +200,9 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
     return count // threshold * threshold / elapsed_s
 
 
-def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, transport: str) -> float:
+def run_hybridmpi(
+    ranks: "Ranks", size: int, threshold: int, count: int, transport: "Transport"
+) -> float:
     """Return the gradients/s of hybridmpi's server, with its run file."""
     from hybridmpi.core.server import Limits
     from hybridmpi.engines.mpi.agreement import barrier
