@@ -29,7 +29,7 @@ def _note(note: Note) -> Text:
 def _table(table: TableOf) -> Table:
     printed = Table(title=table.caption, title_justify="left", box=SIMPLE_HEAD)
     for column in table.shown.columns:
-        printed.add_column(column)
+        printed.add_column(column, min_width=max(map(len, column.split())))
     for number, row in enumerate(table.shown.itertuples(index=False)):
         tones = [table.tones.get((number, column), "neutral") for column in table.shown.columns]
         cells = zip(row, tones, strict=True)
