@@ -1,6 +1,7 @@
 """What every rank does before training starts: data, model, and a plan of the memory."""
 
 import socket
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -14,10 +15,12 @@ from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
-from hybridmpi.learning.optimizer import ServerOptimizer
 from hybridmpi.resources import memory_limit_bytes, usable_cores
 from hybridmpi.transport.messages import NUM_ROWS
 from hybridmpi.transport.waiting import Patience
+
+if TYPE_CHECKING:
+    from hybridmpi.learning.optimizer import ServerOptimizer
 
 
 class Ranks:
@@ -58,7 +61,9 @@ class Setup:
         self.layout = self.model.layout
         self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
         self.delayed = self.delays.delayed_workers(ranks.num_workers)
-        self.optimizer = agree(ranks.comm, self._build_optimizer)
+        self.optimizer = agree(
+            ranks.comm, lambda: self._build_optimizer() if ranks.is_server else None
+        )
         self.plan = self._plan()
         self.node_bytes = agree(ranks.comm, self._check_memory)
 
@@ -81,7 +86,9 @@ class Setup:
             f"memory of the server: {self.plan}; of all ranks on its node: {mib(self.node_bytes)}"
         )
 
-    def _build_optimizer(self) -> ServerOptimizer:
+    def _build_optimizer(self) -> "ServerOptimizer":
+        from hybridmpi.learning.optimizer import ServerOptimizer
+
         section = self.job.optimizer
         return ServerOptimizer(
             section.name,
