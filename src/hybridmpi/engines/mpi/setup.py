@@ -12,6 +12,7 @@ from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
+from hybridmpi.engines.mpi.node_memory import NodeMemory
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
@@ -29,6 +30,7 @@ class Ranks:
     def __init__(self, world: MPI.Intracomm) -> None:
         self.comm = world.Dup()
         self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
+        self.memory = NodeMemory(self.node)
         self.cores = usable_cores()
         self.shares_cores = self.node.size > self.cores
         self.threads = max(1, self.cores // self.node.size)
@@ -36,7 +38,8 @@ class Ranks:
         self.num_nodes = len(set(world.allgather(self.node.allgather(world.rank)[0])))
 
     def free(self) -> None:
-        """Give the communicators back, on all ranks together, so that more runs can follow."""
+        """Give windows and communicators back, on all ranks together: more runs can follow."""
+        self.memory.free()
         self.node.Free()
         self.comm.Free()
 
@@ -56,7 +59,7 @@ class Setup:
     def __init__(self, ranks: Ranks, job: Job) -> None:
         self.ranks = ranks
         self.job = job
-        self.share = share_out(ranks.comm, ranks.node, job)
+        self.share = share_out(ranks.comm, ranks.memory, job)
         self.model, self.initial = agree(ranks.comm, self._build_model)
         self.layout = self.model.layout
         self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)

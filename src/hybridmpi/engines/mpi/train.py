@@ -43,7 +43,7 @@ def train(
         force: Replace a run file that is there already.
         interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
         report: Told on rank 0 now and then how the run is doing.
-        tell: Told on rank 0, once each, what will happen: the memory plan.
+        tell: Told on rank 0, once each, what will happen: the memory plan, and shortages.
 
     Returns:
         On rank 0 how the run ended, on the others None.
@@ -81,7 +81,8 @@ def _train(
         # What this imports is of no use to a worker, and takes time to load on each of them.
         from hybridmpi.engines.mpi.serve import serve
 
-        tell(setup.describe())
+        for remark in (*setup.share.shortages, setup.describe()):
+            tell(remark)
         return serve(setup, output, hosts, force, interrupted, report)
     agree(ranks.comm, lambda: None)  # the server makes the run file
     _work(setup)
