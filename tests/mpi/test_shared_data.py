@@ -88,6 +88,10 @@ def test_too_little_shared_memory_is_told_once(ranks: Any) -> None:
     assert ranks.read().status == "complete"
 
 
+def test_run_says_nothing_beside_its_own_messages(ranks: Any) -> None:
+    assert ranks.launch(3).told == []
+
+
 def test_window_is_freed_when_a_job_is_refused(ranks: Any) -> None:
     assert ranks.mpirun(3, "-m", "mpi4py", "-c", REFUSED).exit_code == 2
     assert [(ranks.folder / f"windows{rank}").read_text() for rank in range(3)] == ["1 0"] * 3
