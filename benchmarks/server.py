@@ -219,7 +219,7 @@ def run_hybridmpi(
         work(worker, ranks.comm.rank, lambda *_: done, None)
         worker.close()
         barrier(ranks.comm)
-        worker.free_memory()
+        ranks.memory.free()
         return 0.0
     with tempfile.TemporaryDirectory() as folder:
         barrier(ranks.comm)
@@ -234,7 +234,7 @@ def run_hybridmpi(
         ).serve()
         end.close()
         barrier(ranks.comm)
-        end.free_memory()
+        ranks.memory.free()
     return count / server.end_s
 
 

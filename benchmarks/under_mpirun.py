@@ -9,13 +9,18 @@ LIMIT_S = 1800
 
 def run_again(ranks: int, *options: str) -> list[str]:
     """Run the calling script with these options on `ranks` ranks; return rank 0's JSON lines."""
+    return run(ranks, "-m", "mpi4py", sys.argv[0], *options)
+
+
+def run(ranks: int, *arguments: str) -> list[str]:
+    """Run Python with these arguments on `ranks` ranks; return all ranks' JSON lines."""
     from hybridmpi.launcher import command_line, matching_mpirun
     from hybridmpi.resources import usable_cores
 
     line = command_line(
         matching_mpirun(),
         ranks,
-        [sys.executable, "-m", "mpi4py", sys.argv[0], *options],
+        [sys.executable, *arguments],
         cores=usable_cores(),
         is_root=os.geteuid() == 0,
         environment=os.environ,

@@ -210,12 +210,12 @@ class World:
     Attributes:
         runs: The run file of each job.
         seconds: How long each job took, evaluation included.
-        torchvision_imports: For each rank, whether it has imported torchvision.
+        modules: For each rank, what it has imported.
     """
 
     runs: dict[str, Run]
     seconds: dict[str, float]
-    torchvision_imports: list[bool]
+    modules: list[set[str]]
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +231,6 @@ def train_all(
         assert ended.exit_code == 0, ended
         said = json.loads((folder / "said.json").read_text())
         runs = {name: read_run(folder / f"{name}.h5") for name in jobs}
-        return World(runs, said["seconds"], said["torchvision_imports"])
+        return World(runs, said["seconds"], [set(modules) for modules in said["modules"]])
 
     return train

@@ -1,5 +1,7 @@
 """Invariant 3: with one worker every method is plain SGD, bit for bit."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -59,4 +61,30 @@ def test_one_worker_is_plain_sgd(world: Any, preset: str, form: str) -> None:
 
 
 def test_torchvision_is_imported_only_where_it_is_needed(world: Any) -> None:
-    assert world.torchvision_imports == [False, False]
+    assert [modules & {"torchvision"} for modules in world.modules] == [set(), set()]
+
+
+def test_server_alone_imports_what_writes_the_run_file_and_optimizes(world: Any) -> None:
+    of_server = {"h5py", "torch._dynamo", "hybridmpi.learning.optimizer"}
+    assert [modules & of_server for modules in world.modules] == [of_server, set()]
+
+
+def test_worker_imports_only_what_it_uses(world: Any) -> None:
+    of_torch, used = packages(modules_of_torch()), packages(world.modules[1])
+    assert used - of_torch - sys.stdlib_module_names == {
+        *("hybridmpi", "mpi4py", "psutil", "models_for_ranks"),
+        *("pydantic", "pydantic_core", "annotated_types", "typing_inspection"),
+    }
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules if not name.startswith("_")}
+
+
+def modules_of_torch() -> set[str]:
+    """Return what torch imports by itself."""
+    code = "import sys, torch; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())

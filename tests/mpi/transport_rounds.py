@@ -10,7 +10,7 @@ from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
 from hybridmpi.transport.frame import HEADER_BYTES, Frame
 from hybridmpi.transport.messages import MessageServer, MessageWorker
 from hybridmpi.transport.node_memory import NodeMemory
-from hybridmpi.transport.shared import SharedServer, SharedWorker
+from hybridmpi.transport.shared import SharedFrames, SharedServer, SharedWorker
 from hybridmpi.transport.waiting import Patience
 
 ROUNDS = 6
@@ -24,20 +24,20 @@ def nodes_of(comm: MPI.Intracomm, form: str) -> list[int]:
     return [rank * number // comm.size for rank in range(comm.size)]
 
 
-def memory_of(comm: MPI.Intracomm, form: str, size: int) -> NodeMemory:
+def shared_frames(comm: MPI.Intracomm, form: str, size: int) -> SharedFrames:
     nodes = nodes_of(comm, form)
-    node = comm.Split(nodes[comm.rank])
+    memory = NodeMemory(comm.Split(nodes[comm.rank]))
     if nodes[comm.rank] == nodes[0]:
-        return NodeMemory(node, size, num_slots=comm.size, num_rows=node.size)
-    return NodeMemory(node, size, num_slots=node.size + 1, num_rows=0)
+        return SharedFrames(memory, size, num_slots=comm.size, num_rows=memory.node.size)
+    return SharedFrames(memory, size, num_slots=memory.node.size + 1, num_rows=0)
 
 
 def server(comm: MPI.Intracomm, form: str, size: int) -> MessageServer:
     if form == "collective":
         return CollectiveServer(comm, size, patience=PATIENCE)
     if form.startswith("shared"):
-        memory, nodes = memory_of(comm, form, size), nodes_of(comm, form)
-        return SharedServer(comm, size, patience=PATIENCE, memory=memory, nodes=nodes)
+        shared, nodes = shared_frames(comm, form, size), nodes_of(comm, form)
+        return SharedServer(comm, size, patience=PATIENCE, shared=shared, nodes=nodes)
     return MessageServer(comm, size, patience=PATIENCE, broadcasts=form == "waiting-broadcast")
 
 
@@ -49,7 +49,7 @@ def worker(comm: MPI.Intracomm, form: str, size: int, *, cancels: bool) -> Messa
             size,
             patience=PATIENCE,
             can_be_cancelled=cancels,
-            memory=memory_of(comm, form, size),
+            shared=shared_frames(comm, form, size),
             is_beside_server=nodes[comm.rank] == nodes[0],
             row=comm.rank - 1,
         )

@@ -1,5 +1,6 @@
 """`hybridmpi train`: the command that each rank runs under mpirun."""
 
+import os
 import sys
 import time
 import traceback
@@ -29,6 +30,7 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
     Ends with exit code 0 after a complete run and one that was stopped by a signal, 1 after a
     failed one, 2 for a mistake in the job.
     """
+    os.environ.setdefault("OMPI_MCA_osc", "^ucx")  # which complains of hardware that isn't there
     from mpi4py import MPI
 
     from hybridmpi.cli.interruption import Interruption

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridmpi.config import Job
@@ -39,6 +37,8 @@ class LoadedData:
 
     Attributes:
         facts: What every rank knows.
+        training: The whole training set, with what is held out of it.
+        shards: For each of the workers 1..N the indices of its samples in `training`, ascending.
         held_out: What no worker learns from: the validation split if the job asks for one, else
             the test set.
     """
@@ -57,49 +57,61 @@ class LoadedData:
         data_set = load_dataset(
             data.dataset, data.root, download=data.download, options=data.options
         )
-        self._inputs, self._labels = data_set.train_inputs, data_set.train_labels
-        self._training, validation = split(len(self._labels), data.validation)
-        self._shards = shard_indices(
-            self._labels.numpy()[self._training],
+        self.training: Samples = (data_set.train_inputs, data_set.train_labels)
+        labels = data_set.train_labels.numpy()
+        self._trained_on, validation = split(len(labels), data.validation)
+        shards = shard_indices(
+            labels[self._trained_on],
             num_workers,
             data.shards,
             seed=job.run.seed,
             batch_size=data.batch_size,
             concentration=data.concentration,
         )
+        self.shards = [torch.from_numpy(self._trained_on[shard]) for shard in shards]
         self.held_out: Samples = (data_set.test_inputs, data_set.test_labels)
         if data.validation:
-            self.held_out = self._samples(validation)
+            self.held_out = self._samples(torch.from_numpy(validation))
         self.facts = Facts(
             shape=data_set.shape,
             num_classes=data_set.num_classes,
-            training_samples=len(self._training),
+            training_samples=len(self._trained_on),
             mean=data_set.mean if data.normalize else None,
             std=data_set.std if data.normalize else None,
-            shard_sizes=tuple(len(shard) for shard in self._shards),
+            shard_sizes=tuple(len(shard) for shard in self.shards),
         )
 
     def shard(self, worker: int) -> Samples:
-        """Return a copy of a worker's shard."""
-        return self._samples(self._training[self._shards[worker - 1]])
+        """Return a copy of a worker's samples."""
+        return self._samples(self.shards[worker - 1])
 
     def training_subset(self) -> Samples:
         """Return the fixed subset of the training set that is evaluated."""
         from hybridmpi.learning.shards import training_subset
 
-        return self._samples(self._training[training_subset(len(self._training))])
+        subset = self._trained_on[training_subset(len(self._trained_on))]
+        return self._samples(torch.from_numpy(subset))
 
-    def _samples(self, indices: NDArray[np.int64]) -> Samples:
-        of = torch.from_numpy(indices)
-        return self._inputs[of], self._labels[of]
+    def _samples(self, indices: Tensor) -> Samples:
+        inputs, labels = self.training
+        return inputs[indices], labels[indices]
 
 
-def batches_of(worker: int, job: Job, facts: Facts, shard: Samples) -> Batches:
-    """Return a worker's batches of its shard."""
-    inputs, labels = shard
+def batches_of(
+    worker: int, job: Job, facts: Facts, samples: Samples, shard: Tensor | None = None
+) -> Batches:
+    """Return a worker's batches.
+
+    Args:
+        worker: The worker's number.
+        job: The job.
+        facts: Of the data set.
+        samples: What the worker's samples are among.
+        shard: The indices of the worker's samples; all if not given.
+    """
     return Batches(
-        inputs,
-        labels,
+        *samples,
+        shard,
         batch_size=job.data.batch_size,
         seed=job.run.seed,
         worker=worker,

@@ -68,6 +68,6 @@ class Learners:
     def batches(self, worker: int) -> Batches:
         """Return the batches of a worker."""
         if worker not in self._batches:
-            shard = self._data.shard(worker)
-            self._batches[worker] = batches_of(worker, self._job, self._facts, shard)
+            samples, shard = self._data.training, self._data.shards[worker - 1]
+            self._batches[worker] = batches_of(worker, self._job, self._facts, samples, shard)
         return self._batches[worker]

@@ -22,11 +22,12 @@ class Batches:
     """The mini-batches of one worker, drawn from its shard.
 
     Each epoch passes over the shard once, in an order keyed by (seed, "batches", worker, epoch);
-    the last batch of an epoch may be short.
+    the last batch of an epoch may be short. Inputs and labels are only read, and may be shared.
 
     Args:
-        inputs: The shard's inputs, uint8 or float32, [samples, channels, height, width].
+        inputs: Inputs, uint8 or float32, [samples, channels, height, width].
         labels: Their classes, int64, [samples].
+        shard: Which of these samples are the worker's, int64, [shard size]; all if not given.
         batch_size: Samples in a batch, at least 1.
         seed: The run's seed.
         worker: The worker's number.
@@ -43,6 +44,7 @@ class Batches:
         self,
         inputs: Tensor,
         labels: Tensor,
+        shard: Tensor | None = None,
         *,
         batch_size: int,
         seed: int,
@@ -54,9 +56,10 @@ class Batches:
         for name in augmentation:
             if name not in AUGMENTATIONS:
                 raise UserError(f"augmentation '{name}' is unknown; {nearest(name, AUGMENTATIONS)}")
-        self.batches_per_epoch = -(-len(labels) // batch_size)
         self._inputs = inputs
         self._labels = labels
+        self._shard = torch.arange(len(labels)) if shard is None else shard
+        self.batches_per_epoch = -(-len(self._shard) // batch_size)
         self._batch_size = batch_size
         self._seed = seed
         self._worker = worker
@@ -91,7 +94,7 @@ class Batches:
     def _epoch_order(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             rng = generator(self._seed, "batches", self._worker, epoch)
-            self._order = torch.from_numpy(rng.permutation(len(self._labels)))
+            self._order = self._shard[torch.from_numpy(rng.permutation(len(self._shard)))]
             self._epoch = epoch
         return self._order
 

@@ -60,22 +60,17 @@ class ServerOptimizer:
         self._clip_value = clip_value
         # A fused kernel rounds the last few elements of a tensor in another way than the others.
         self._is_elementwise = name.lower() in _ELEMENTWISE and not options.get("fused")
-        # Only their shapes matter before the first step, which puts a target in their place.
-        self._tensors = self._parts(torch.zeros(layout.num_parameters))
-        try:
-            self._optimizer = optimizer_class(self._tensors, **options)
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
-            raise UserError(
-                f"torch.optim.{optimizer_class.__name__} refuses this model or its options "
-                f"({_shown(options)}): {error}"
-            ) from error
-        state = ("momentum", "weight_decay", "maximize", "fused")
+        self._tensors: list[Tensor] = []
         self._is_plain_sgd = (
             name.lower() == "sgd"
             and clip_norm is None
             and clip_value is None
-            and not any(options.get(key) for key in state)
+            and all(value == 0 for value in options.values())
         )
+        if not self._is_plain_sgd:  # making one has torch import its compiler: a second or two
+            # Only their shapes matter before the first step, which puts a target in their place.
+            self._tensors = self._parts(torch.zeros(layout.num_parameters))
+            self._optimizer = _made(optimizer_class, self._tensors, options)
 
     def step(
         self, source: Tensor, target: Tensor, gradient: Tensor, scale: float, learning_rate: float
@@ -160,6 +155,18 @@ def _check_options(
             f"'{option}' is no option of torch.optim.{name}; its options and defaults are "
             f"{_shown(allowed)}"
         )
+
+
+def _made(
+    optimizer_class: type[torch.optim.Optimizer], tensors: list[Tensor], options: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    try:
+        return optimizer_class(tensors, **options)
+    except (ValueError, TypeError, IndexError, RuntimeError) as error:
+        raise UserError(
+            f"torch.optim.{optimizer_class.__name__} refuses this model or its options "
+            f"({_shown(options)}): {error}"
+        ) from error
 
 
 def _shown(options: Mapping[str, Any]) -> str:

@@ -163,9 +163,6 @@ class MessageServer:
             for slot in (*self._headers, *self._left, self._slot)
         )
 
-    def free_memory(self) -> None:
-        """Give back what the ranks of a node share, on all of them together."""
-
     def _completed(self) -> Iterator[Push]:
         """Yield those of the arriving pushes that are here by now."""
         done = MPI.Request.Testsome(self._arriving) or ()
@@ -280,9 +277,6 @@ class MessageWorker:
     def close(self) -> None:
         """Finish what is being sent."""
         self._wait(self._push)
-
-    def free_memory(self) -> None:
-        """Give back what the ranks of a node share, on all of them together."""
 
     def _next_release(self) -> Frame:
         """Wait for a release; where it may be cancelled, expect the next one elsewhere at once.

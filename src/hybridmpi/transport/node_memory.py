@@ -1,79 +1,129 @@
-"""Memory that all ranks of a node share: slots for parameters, and rows for gradients."""
+"""Memory that the ranks of a node share.
+
+A window is backed by a file in a folder of limited size, a container's often of 64 MB. MPI may
+allocate one that is larger, and a rank that then touches its pages dies of SIGBUS: so look at
+`room_bytes` first. Open MPI and MPICH remove the file's name once all ranks have mapped it, so that
+nothing is left behind however the ranks end.
+"""
 
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from mpi4py import MPI
-from numpy.typing import NDArray
+from torch import Tensor
 
-from hybridmpi.transport.frame import HEADER_BYTES, Frame, stride_of
+from hybridmpi.transport.waiting import Patience, wait_until
 
-_MARGIN_BYTES = 16 << 20  # left to others of what the folder has free
+ALIGNMENT_BYTES = 64
+_SPARE_BYTES = 16 << 20  # for others, and for what the library keeps beside a window's content
+_LIMIT_S = 600.0  # for the first rank of a node to write what it shares
+_OPEN_MPI_FOLDER = "OMPI_MCA_osc_sm_backing_directory"
+_USUAL_FOLDER = Path("/dev/shm")
 
 
 class NodeMemory:
-    """Frames in a window that the ranks of one node share.
+    """Windows that the ranks of a node share.
 
-    What one rank has stored, another sees once the first has called `sync` and told it so by a
-    message, or by a stamp, and it has called `sync` itself.
+    What one rank has stored, another sees once the first has called the window's `Sync` and told it
+    so, and it has called `Sync` itself.
 
     Attributes:
-        slots: Frames for parameters.
-        rows: Frames for gradients.
-        stamps: For each slot one more than the version that has landed in it whole, int64,
-            [slots]; 0 before the first. Read and written as one piece.
+        node: The ranks of this node.
     """
 
-    def __init__(self, node: MPI.Intracomm, size: int, *, num_slots: int, num_rows: int) -> None:
-        """Allocate and touch the memory, on all ranks of a node together.
+    def __init__(self, node: MPI.Intracomm) -> None:
+        self.node = node
+        self._windows: list[MPI.Win] = []
+
+    def allocate(self, size_bytes: int) -> tuple[MPI.Win, Tensor]:
+        """Return a window of zeros, and its bytes, on all ranks of the node together.
+
+        The first rank touches every page: what is not there is missed now, and not later.
 
         Args:
-            node: The ranks of the node; the lowest allocates.
-            size: Elements of a flat vector, parameters and buffers.
-            num_slots: Number of slots.
-            num_rows: Number of rows.
-        """
-        num_bytes = window_bytes(size, num_slots + num_rows)
-        self._window = MPI.Win.Allocate_shared(num_bytes * (node.rank == 0), comm=node)
-        memory, _ = self._window.Shared_query(0)
-        floats = torch.frombuffer(memory, dtype=torch.float32)
-        if node.rank == 0:
-            floats.zero_()  # touches every page: what is not there is missed now, not in training
-        # Mapped at other addresses elsewhere, but at the same place in a page.
-        start = -floats.data_ptr() % HEADER_BYTES // 4
-        stride, count = stride_of(size), num_slots + num_rows
-        storage = floats[start : start + count * stride].view(count, stride)
-        frames = [Frame(each[: HEADER_BYTES // 4 + size]) for each in storage]
-        self.slots, self.rows = frames[:num_slots], frames[num_slots:]
-        self.stamps: NDArray[np.int64] = storage[:num_slots].numpy().view(np.int64)[:, 0]
-        self._window.Lock_all(MPI.MODE_NOCHECK)
-        node.Barrier()
+            size_bytes: How many bytes are needed, the same on all ranks.
 
-    def sync(self) -> None:
-        """Order this rank's loads and stores before those after it."""
-        self._window.Sync()
+        Returns:
+            The window, and bytes, uint8, [size_bytes], aligned to 64 bytes. They must not be used
+            once the memory has been freed.
+        """
+        is_first = self.node.rank == 0
+        window = MPI.Win.Allocate_shared((size_bytes + ALIGNMENT_BYTES) * is_first, comm=self.node)
+        window.Lock_all(MPI.MODE_NOCHECK)
+        self._windows.append(window)
+        memory = torch.frombuffer(window.Shared_query(0)[0], dtype=torch.uint8)
+        start = -memory.data_ptr() % ALIGNMENT_BYTES  # the same on all ranks: pages are mapped
+        memory = memory[start : start + size_bytes]
+        if is_first:
+            memory.zero_()
+        self._meet(window)
+        return window, memory
+
+    def share(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the tensors that the first rank gives, as all ranks see them; only to be read.
+
+        Every rank of the node calls this. The tensors must not be used once the memory has been
+        freed.
+
+        Args:
+            tensors: On the first rank what to share, none of them empty; ignored on the others.
+        """
+        kinds, size_bytes = self.node.bcast(
+            ([(tensor.shape, tensor.dtype) for tensor in tensors], needed_bytes(tensors))
+        )
+        window, memory = self.allocate(size_bytes)
+        shared = list(_cut(memory, kinds))
+        if self.node.rank == 0:
+            for target, tensor in zip(shared, tensors, strict=True):
+                target.copy_(tensor)
+        self._meet(window)
+        return shared
 
     def free(self) -> None:
-        """Give the memory back, on all ranks of the node together; no tensor of it lives on."""
-        self._window.Unlock_all()
-        self._window.Free()
+        """Free all windows, on all ranks of the node together."""
+        while self._windows:
+            window = self._windows.pop()
+            window.Unlock_all()
+            window.Free()
+
+    def _meet(self, window: MPI.Win) -> None:
+        """Wait, mostly asleep, until all ranks are here; they then see what each has stored."""
+        window.Sync()
+        is_done = self.node.Ibarrier().Test
+        if not wait_until(is_done, Patience(shares_cores=True), _LIMIT_S):
+            raise TimeoutError(f"a rank of this node has not shared its data in {_LIMIT_S:.0f} s")
+        window.Sync()
 
 
-def window_bytes(size: int, count: int) -> int:
-    """Return the bytes of `count` frames for vectors of `size` elements in shared memory."""
-    return HEADER_BYTES + 4 * count * stride_of(size)
+def needed_bytes(tensors: Sequence[Tensor]) -> int:
+    """Return how large a window for these tensors is."""
+    return sum(_aligned(tensor.nbytes) for tensor in tensors)
 
 
-def shared_folder() -> Path:
-    """Return the folder that holds shared memory: MPI libraries take another only without it."""
-    folder = Path("/dev/shm")
-    return folder if folder.is_dir() else Path(tempfile.gettempdir())
+def room_bytes() -> int:
+    """Return how large a window may be here."""
+    found = os.statvfs(backing_folder())
+    return max(0, found.f_bavail * found.f_frsize - _SPARE_BYTES)
 
 
-def available_bytes() -> int:
-    """Return how much shared memory can be allocated on this node."""
-    status = os.statvfs(shared_folder())
-    return max(0, status.f_bavail * status.f_frsize - _MARGIN_BYTES)
+def backing_folder() -> Path:
+    """Return the folder whose space windows take: the choice of Open MPI and of MPICH."""
+    if named := os.environ.get(_OPEN_MPI_FOLDER):
+        return Path(named)
+    return _USUAL_FOLDER if os.access(_USUAL_FOLDER, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _cut(memory: Tensor, kinds: Sequence[tuple[torch.Size, torch.dtype]]) -> Iterator[Tensor]:
+    """Yield tensors of these shapes and types one after the other out of bytes, shape [size]."""
+    start = 0
+    for shape, dtype in kinds:
+        end = start + shape.numel() * dtype.itemsize
+        yield memory[start:end].view(dtype).view(shape)
+        start = _aligned(end)
+
+
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

@@ -17,16 +17,64 @@ released then.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from mpi4py import MPI
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridmpi.core.messages import Push
-from hybridmpi.transport.frame import Action, Form, Frame, ReleaseHeader, Tag, frames
+from hybridmpi.transport.frame import (
+    HEADER_BYTES,
+    Action,
+    Form,
+    Frame,
+    ReleaseHeader,
+    Tag,
+    frames,
+    stride_of,
+)
 from hybridmpi.transport.messages import NUM_ROWS, MessageServer, MessageWorker, Slot
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
 
 TAKEN_BACK = -1  # the batch of a header that carries no gradient
+
+
+class SharedFrames:
+    """Frames that the ranks of a node share.
+
+    Attributes:
+        slots: For parameters.
+        rows: For gradients.
+        stamps: For each slot one more than the version that has landed in it whole, int64,
+            [slots]; 0 before the first. Read and written as one piece.
+    """
+
+    def __init__(self, memory: NodeMemory, size: int, *, num_slots: int, num_rows: int) -> None:
+        """Allocate, on all ranks of a node together.
+
+        Args:
+            memory: The node's.
+            size: Elements of a flat vector, parameters and buffers.
+            num_slots: Number of slots.
+            num_rows: Number of rows.
+        """
+        count = num_slots + num_rows
+        self._window, allocated = memory.allocate(shared_bytes(size, count))
+        storage = allocated.view(torch.float32).view(count, stride_of(size))
+        made = [Frame(each[: HEADER_BYTES // 4 + size]) for each in storage]
+        self.slots, self.rows = made[:num_slots], made[num_slots:]
+        self.stamps: NDArray[np.int64] = storage[:num_slots].numpy().view(np.int64)[:, 0]
+
+    def sync(self) -> None:
+        """Order this rank's loads and stores before those after it."""
+        self._window.Sync()
+
+
+def shared_bytes(size: int, count: int) -> int:
+    """Return the bytes of `count` frames for vectors of `size` elements."""
+    return 4 * count * stride_of(size)
 
 
 @dataclass
@@ -66,7 +114,7 @@ class SharedServer(MessageServer):
         size: int,
         *,
         patience: Patience,
-        memory: NodeMemory,
+        shared: SharedFrames,
         nodes: Sequence[int],
     ) -> None:
         """Expect pushes.
@@ -75,12 +123,12 @@ class SharedServer(MessageServer):
             comm: Rank 0 is the server; all other ranks are workers.
             size: Elements of a flat vector, parameters and buffers.
             patience: How to wait.
-            memory: That of the server's node, with a slot more than there are workers in all, and a
-                row more than there are on this node.
+            shared: Of the server's node; a slot more than there are workers in all, and a row more
+                than there are on this node.
             nodes: The node of each rank.
         """
-        self._memory = memory
-        self._unused_slots = iter(range(len(memory.slots)))
+        self._frames = shared
+        self._unused_slots = iter(range(len(shared.slots)))
         super().__init__(comm, size, patience=patience, broadcasts=False)
         self._beside = [rank for rank in range(1, comm.size) if nodes[rank] == nodes[0]]
         self._workers = {rank: Released() for rank in range(1, comm.size)}
@@ -106,7 +154,7 @@ class SharedServer(MessageServer):
 
     def row(self, row: int) -> Tensor:
         """Return a row of the gradient buffer, shape [size]."""
-        return super().row(row) if row < NUM_ROWS else self._memory.rows[row - NUM_ROWS].vector
+        return super().row(row) if row < NUM_ROWS else self._frames.rows[row - NUM_ROWS].vector
 
     def free(self, row: int) -> None:
         """Give back a row whose gradient is no longer needed."""
@@ -126,7 +174,7 @@ class SharedServer(MessageServer):
             if push.batch == TAKEN_BACK:
                 self._answer(worker)
             else:
-                self._memory.sync()
+                self._frames.sync()
                 self._held_rows.add(row)
                 yield push
         if self._landings:
@@ -135,7 +183,7 @@ class SharedServer(MessageServer):
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Let these workers compute on the version in force; those that compute, soon."""
         del all_wait
-        self._memory.sync()
+        self._frames.sync()
         for worker in workers:
             known = self._workers[worker]
             if not known.computes:
@@ -157,10 +205,6 @@ class SharedServer(MessageServer):
             request.Wait()
             request.Free()
         return super().close()
-
-    def free_memory(self) -> None:
-        """Give back what the ranks of this node share, on all of them together."""
-        self._memory.free()
 
     def _arrivals_from_elsewhere(self) -> Iterator[Push]:
         for push in super().arrivals():
@@ -233,7 +277,7 @@ class SharedServer(MessageServer):
 
     def _new_slot(self) -> Slot:
         number = next(self._unused_slots)
-        return Slot(self._memory.slots[number], number)
+        return Slot(self._frames.slots[number], number)
 
 
 class SharedWorker(MessageWorker):
@@ -246,7 +290,7 @@ class SharedWorker(MessageWorker):
         *,
         patience: Patience,
         can_be_cancelled: bool,
-        memory: NodeMemory,
+        shared: SharedFrames,
         is_beside_server: bool,
         row: int,
     ) -> None:
@@ -257,7 +301,7 @@ class SharedWorker(MessageWorker):
             size: Elements of a flat vector, parameters and buffers.
             patience: How to wait.
             can_be_cancelled: Whether a step may cancel the batch at hand.
-            memory: That of this node.
+            shared: Those of this node.
             is_beside_server: Whether it is the server's node.
             row: The first row of a worker beside the server.
         """
@@ -268,7 +312,7 @@ class SharedWorker(MessageWorker):
             can_be_cancelled=can_be_cancelled,
             landing_size=0,
         )
-        self._memory = memory
+        self._frames = shared
         self._is_beside_server = is_beside_server
         self._push_tag = Tag.PUSH_HEADER if is_beside_server else Tag.PUSH
         self._row = row
@@ -276,7 +320,7 @@ class SharedWorker(MessageWorker):
     @property
     def gradient(self) -> Tensor:
         """Where to compute the next gradient and, behind it, the buffers; shape [size]."""
-        return self._memory.rows[self._row].vector if self._is_beside_server else super().gradient
+        return self._frames.rows[self._row].vector if self._is_beside_server else super().gradient
 
     def wait_release(self) -> int | None:
         """Wait to be released; return the version of `parameters`, or None to stop."""
@@ -288,38 +332,34 @@ class SharedWorker(MessageWorker):
             return None
         if not self._is_beside_server:
             self._land(release)
-        self._memory.sync()
-        self.parameters = self._memory.slots[release.slot].vector
+        self._frames.sync()
+        self.parameters = self._frames.slots[release.slot].vector
         self._row = release.row
         return release.version
 
     def push(self, push: Push) -> None:
         """Let the server have `gradient`."""
-        self._memory.sync()
+        self._frames.sync()
         super().push(push)
-
-    def free_memory(self) -> None:
-        """Give back what the ranks of this node share, on all of them together."""
-        self._memory.free()
 
     def _take_back(self) -> None:
         """Tell the server that nothing more comes of the last release, nor is read for it."""
-        self._memory.sync()
+        self._frames.sync()
         header = frames(1, 0)[0]
         header.write_push(Push(self._comm.rank, TAKEN_BACK, 0, 0, 0.0, 0))
         self._wait(self._comm.Isend((header.whole, MPI.FLOAT), 0, self._push_tag))
 
     def _land(self, release: ReleaseHeader) -> None:
         """Receive a version into this node's memory, or wait until another worker has."""
-        slot: Frame = self._memory.slots[release.slot]
+        slot: Frame = self._frames.slots[release.slot]
         landed = release.version + 1
         if release.form == Form.CARRIED:
             self._wait(self._comm.Irecv((slot.body, MPI.FLOAT), 0, Tag.PARAMETERS))
-            self._memory.sync()
-            self._memory.stamps[release.slot] = landed
-            self._memory.sync()
+            self._frames.sync()
+            self._frames.stamps[release.slot] = landed
+            self._frames.sync()
             return
         self._patience.reset()
-        while self._memory.stamps[release.slot] != landed:
-            self._memory.sync()
+        while self._frames.stamps[release.slot] != landed:
+            self._frames.sync()
             self._patience.pause()

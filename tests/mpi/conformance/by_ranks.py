@@ -31,6 +31,7 @@ from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.writer import RunWriter
 from hybridmpi.transport.messages import MessageServer
+from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience, wait_until
 
 PATIENCE = Patience(shares_cores=True)
@@ -144,8 +145,6 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.close("complete", duration_s=scripted.server.end_s)
     record.final = end.parameters.numpy().tobytes()
-    barrier(setup.ranks.comm)
-    end.free_memory()
     return record
 
 
@@ -177,8 +176,6 @@ def compute_and_push(setup: Setup, scenario: Scenario, batons: MPI.Intracomm) ->
     )
     work(end, number, compute, None)
     end.close()
-    barrier(setup.ranks.comm)
-    end.free_memory()
 
 
 def _create(setup: Setup, path: Path) -> RunWriter:
@@ -204,6 +201,7 @@ def play(scenario: Scenario, batons: MPI.Intracomm, path: Path, place: Place) ->
     ranks.nodes = [rank * place.num_nodes // ranks.comm.size for rank in range(ranks.comm.size)]
     ranks.num_nodes = place.num_nodes
     ranks.node = ranks.comm.Split(ranks.nodes[ranks.comm.rank])
+    ranks.memory = NodeMemory(ranks.node)
     torch.set_num_threads(1)
     setup = Setup(ranks, scenario.job(run={**scenario.run, "transport": place.transport}))
     record = None
@@ -211,6 +209,7 @@ def play(scenario: Scenario, batons: MPI.Intracomm, path: Path, place: Place) ->
         record = serve(setup, scenario, batons, path)
     else:
         compute_and_push(setup, scenario, batons)
+    barrier(ranks.comm)
     ranks.free()
     return record
 

@@ -9,13 +9,8 @@ from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.errors import UserError
 from hybridmpi.transport.collective import CollectiveServer, CollectiveWorker
 from hybridmpi.transport.messages import NUM_ROWS, MessageServer, MessageWorker
-from hybridmpi.transport.node_memory import (
-    NodeMemory,
-    available_bytes,
-    shared_folder,
-    window_bytes,
-)
-from hybridmpi.transport.shared import SharedServer, SharedWorker
+from hybridmpi.transport.node_memory import backing_folder, room_bytes
+from hybridmpi.transport.shared import SharedFrames, SharedServer, SharedWorker, shared_bytes
 
 Transport = Literal["messages", "collective", "shared"]
 Asked = Literal["auto", "messages", "shared"]
@@ -45,12 +40,12 @@ def choose_transport(ranks: Ranks, size: int, asked: Asked, *, is_collective: bo
         return Choice("collective")
     if asked == "messages" or (asked == "auto" and ranks.num_nodes == ranks.comm.size):
         return Choice("messages")
-    needed, available = window_bytes(size, sum(_frames_of_node(ranks))), available_bytes()
+    needed, room = shared_bytes(size, sum(_frames_of_node(ranks))), room_bytes()
     shortage = ""
-    if needed > available:
+    if needed > room:
         shortage = (
-            f"{socket.gethostname()} needs {mib(needed)} of shared memory, but {shared_folder()} "
-            f"has {mib(available)} to spare"
+            f"{socket.gethostname()} needs {mib(needed)} of shared memory, but "
+            f"{backing_folder()} has {mib(room)} to spare"
         )
     shortage = next(filter(None, ranks.comm.allgather(shortage)), "")
     if not shortage:
@@ -80,8 +75,8 @@ def server_end(ranks: Ranks, size: int, transport: Transport) -> MessageServer:
     """Return rank 0's end for flat vectors of `size` elements, once workers make theirs."""
     comm, patience = ranks.comm, ranks.patience()
     if transport == "shared":
-        memory = _node_memory(ranks, size)
-        return SharedServer(comm, size, patience=patience, memory=memory, nodes=ranks.nodes)
+        shared = _shared_frames(ranks, size)
+        return SharedServer(comm, size, patience=patience, shared=shared, nodes=ranks.nodes)
     if transport == "collective":
         return CollectiveServer(comm, size, patience=patience)
     return MessageServer(comm, size, patience=patience, broadcasts=ranks.num_nodes > 1)
@@ -98,7 +93,7 @@ def worker_end(
             size,
             patience=patience,
             can_be_cancelled=can_be_cancelled,
-            memory=_node_memory(ranks, size),
+            shared=_shared_frames(ranks, size),
             is_beside_server=ranks.is_beside_server,
             row=ranks.node.rank - 1,
         )
@@ -106,9 +101,9 @@ def worker_end(
     return kind(comm, size, patience=patience, can_be_cancelled=can_be_cancelled)
 
 
-def _node_memory(ranks: Ranks, size: int) -> NodeMemory:
+def _shared_frames(ranks: Ranks, size: int) -> SharedFrames:
     num_slots, num_rows = _frames_of_node(ranks)
-    return NodeMemory(ranks.node, size, num_slots=num_slots, num_rows=num_rows)
+    return SharedFrames(ranks.memory, size, num_slots=num_slots, num_rows=num_rows)
 
 
 def _frames_of_node(ranks: Ranks) -> tuple[int, int]:

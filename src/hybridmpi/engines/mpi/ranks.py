@@ -3,6 +3,7 @@
 from mpi4py import MPI
 
 from hybridmpi.resources import usable_cores
+from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
 
 
@@ -12,12 +13,14 @@ class Ranks:
     Attributes:
         comm: All ranks.
         node: Those of this rank's node.
+        memory: What these share.
         nodes: The node of each rank, named by its lowest rank.
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
         self.comm = world.Dup()
         self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
+        self.memory = NodeMemory(self.node)
         self.cores = usable_cores()
         self.shares_cores = self.node.size > self.cores
         self.threads = max(1, self.cores // self.node.size)
@@ -26,7 +29,8 @@ class Ranks:
         self.num_nodes = len(set(self.nodes))
 
     def free(self) -> None:
-        """Give the communicators back, on all ranks together, so that more runs can follow."""
+        """Give windows and communicators back, on all ranks together: more runs can follow."""
+        self.memory.free()
         self.node.Free()
         self.comm.Free()
 

@@ -1,6 +1,7 @@
 """What every rank does before training starts: data, model, and a plan of the memory."""
 
 import socket
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -15,8 +16,10 @@ from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
-from hybridmpi.learning.optimizer import ServerOptimizer
 from hybridmpi.resources import memory_limit_bytes
+
+if TYPE_CHECKING:
+    from hybridmpi.learning.optimizer import ServerOptimizer
 
 _TRANSPORTS = {
     "shared": "in shared memory",
@@ -31,12 +34,14 @@ class Setup:
     def __init__(self, ranks: Ranks, job: Job) -> None:
         self.ranks = ranks
         self.job = job
-        self.share = share_out(ranks.comm, ranks.node, job)
+        self.share = share_out(ranks.comm, ranks.memory, job)
         self.model, self.initial = agree(ranks.comm, self._build_model)
         self.layout = self.model.layout
         self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
         self.delayed = self.delays.delayed_workers(ranks.num_workers)
-        self.optimizer = agree(ranks.comm, self._build_optimizer)
+        self.optimizer = agree(
+            ranks.comm, lambda: self._build_optimizer() if ranks.is_server else None
+        )
         self.choice = agree(ranks.comm, self._choose_transport)
         self.plan = self._plan()
         self.node_bytes = agree(ranks.comm, self._check_memory)
@@ -64,7 +69,9 @@ class Setup:
             lines[-1] += f", since {self.choice.why}"
         return "\n".join(lines)
 
-    def _build_optimizer(self) -> ServerOptimizer:
+    def _build_optimizer(self) -> "ServerOptimizer":
+        from hybridmpi.learning.optimizer import ServerOptimizer
+
         section = self.job.optimizer
         return ServerOptimizer(
             section.name,

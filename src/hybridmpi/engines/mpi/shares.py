@@ -1,5 +1,9 @@
-"""Who gets which data: one rank per node loads the data set and hands the workers their shards."""
+"""Who gets which data: one rank per node loads the data set, and its workers read it in place.
 
+Where a node has too little shared memory for that, each worker is sent a copy of its shard.
+"""
+
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +13,11 @@ from torch import Tensor
 
 from hybridmpi.config import Job
 from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of
+from hybridmpi.engines.memory import mib
 from hybridmpi.engines.mpi.agreement import agree, wait
 from hybridmpi.learning.batches import Batches
+from hybridmpi.transport import node_memory
+from hybridmpi.transport.node_memory import NodeMemory
 
 _TAG = 11
 _PART_BYTES = 1 << 30
@@ -22,49 +29,82 @@ class Share:
 
     Attributes:
         facts: What every rank knows.
+        data_bytes: Bytes of what it keeps; what a node's ranks share is its first rank's.
         batches: A worker's batches; None on the server.
         evaluation: On the server the fixed subset of the training set, and the test set or
             validation split.
-        data_bytes: Bytes of what it keeps.
+        shortages: For each node with too little shared memory, what is done about it.
     """
 
     facts: Facts
     data_bytes: int
-    batches: Batches | None = None
-    evaluation: tuple[Samples, Samples] | None = None
+    batches: Batches | None
+    evaluation: tuple[Samples, Samples] | None
+    shortages: tuple[str, ...]
 
 
-def share_out(comm: MPI.Intracomm, node: MPI.Intracomm, job: Job) -> Share:
+def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: Job) -> Share:
     """Load the data set on one rank per node, and give each rank what it needs of it.
 
     Args:
         comm: Rank 0 is the server.
-        node: The ranks on this node, in the order of `comm`; its rank 0 loads.
+        memory: Of the ranks on this node, in the order of `comm`; the first one loads.
         job: The job.
 
     Raises:
         UserError: On all ranks, if the data set cannot be loaded or shared out.
     """
+    node, worker = memory.node, comm.rank
     loaded = agree(comm, lambda: LoadedData(job, comm.size - 1) if node.rank == 0 else None)
     facts: Facts = comm.bcast(loaded.facts if loaded else None)
-    ranks = node.allgather(comm.rank)
+    to_share = [*loaded.training, torch.cat(loaded.shards)] if loaded else []
+    shortages = comm.allgather(_shortage(to_share))
+    shard: Tensor | None = None
+    if shortages[node.bcast(worker)]:
+        samples, held_bytes = _own_shard(node, worker, loaded)
+    else:
+        inputs, labels, shards = memory.share(to_share)
+        samples, held_bytes = (inputs, labels), node_memory.needed_bytes(to_share)
+        shard = shards.split_with_sizes(facts.shard_sizes)[worker - 1] if worker else None
+    evaluation = (loaded.training_subset(), loaded.held_out) if loaded and not worker else None
+    return Share(
+        facts,
+        held_bytes + sum(_bytes(part) for part in evaluation or ()),
+        batches_of(worker, job, facts, samples, shard) if worker else None,
+        evaluation,
+        tuple(filter(None, shortages)),
+    )
+
+
+def _shortage(tensors: Sequence[Tensor]) -> str:
+    """Say that these tensors don't fit the shared memory, or nothing if they do."""
+    needed, room = node_memory.needed_bytes(tensors), node_memory.room_bytes()
+    if needed <= room:
+        return ""
+    return (
+        f"{socket.gethostname()}: the training set takes {mib(needed)}, but "
+        f"{node_memory.backing_folder()} has {mib(room)} of shared memory left; each worker there "
+        "keeps a copy of its shard"
+    )
+
+
+def _own_shard(node: MPI.Intracomm, worker: int, loaded: LoadedData | None) -> tuple[Samples, int]:
+    """Give each worker of a node a copy of its shard; return this rank's, and its bytes."""
+    ranks = node.allgather(worker)
     if loaded is None:
-        return _share_of_worker(comm.rank, job, facts, (_receive(node), _receive(node)))
+        samples = _receive(node), _receive(node)
+        return samples, _bytes(samples)
     for local, rank in enumerate(ranks[1:], start=1):
         for part in loaded.shard(rank):
             _send(node, part, local)
-    if comm.rank != 0:
-        return _share_of_worker(comm.rank, job, facts, loaded.shard(comm.rank))
-    training, held_out = loaded.training_subset(), loaded.held_out
-    return Share(facts, _bytes(*training, *held_out), evaluation=(training, held_out))
+    if not worker:
+        return loaded.training, 0  # which the server has no use for, and gives up
+    samples = loaded.shard(worker)
+    return samples, _bytes(samples)
 
 
-def _share_of_worker(worker: int, job: Job, facts: Facts, shard: Samples) -> Share:
-    return Share(facts, _bytes(*shard), batches_of(worker, job, facts, shard))
-
-
-def _bytes(*tensors: Tensor) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
+def _bytes(samples: Samples) -> int:
+    return sum(tensor.nbytes for tensor in samples)
 
 
 def _send(node: MPI.Intracomm, tensor: Tensor, rank: int) -> None:

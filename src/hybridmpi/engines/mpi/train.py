@@ -1,13 +1,11 @@
 """A whole training run under MPI, as each rank sees it."""
 
 import hashlib
-import math
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from importlib.metadata import version as library_version
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,28 +13,18 @@ from mpi4py import MPI
 from torch import Tensor
 
 from hybridmpi.config import Job
-from hybridmpi.core.server import ParameterServer
 from hybridmpi.core.worker import Compute
-from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
-from hybridmpi.engines.mpi.ends import server_end, worker_end
+from hybridmpi.engines.mpi.ends import worker_end
 from hybridmpi.engines.mpi.ranks import Ranks
-from hybridmpi.engines.mpi.server import Loop
 from hybridmpi.engines.mpi.setup import Setup
 from hybridmpi.engines.mpi.worker import work
 from hybridmpi.engines.outcome import Outcome
-from hybridmpi.engines.provenance import provenance
-from hybridmpi.engines.recorder import Recorder
-from hybridmpi.engines.server import Server
-from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
 from hybridmpi.engines.status import Report
-from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.errors import UserError
 from hybridmpi.learning.gradients import Gradient, GradientComputer
-from hybridmpi.learning.update import Update
-from hybridmpi.runlog.writer import RunWriter
 
 _REPORT_LIMIT_S = 5.0
-_EVALUATION_AFTER_SIGNAL_S = 10.0
 
 
 def train(
@@ -56,7 +44,7 @@ def train(
         force: Replace a run file that is there already.
         interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
         report: Told on rank 0 now and then how the run is doing.
-        tell: Told on rank 0, once each, what will happen: the memory plan.
+        tell: Told on rank 0, once each, what will happen: the memory plan, and shortages.
 
     Returns:
         On rank 0 how the run ended, on the others None.
@@ -91,22 +79,15 @@ def _train(
     setup = Setup(ranks, job)
     hosts = ranks.comm.allgather((socket.gethostname(), ranks.cores))
     if ranks.is_server:
-        tell(setup.describe())
-    writer = agree(
-        ranks.comm, lambda: _create(setup, output, hosts, force) if ranks.is_server else None
-    )
-    if writer is None:
-        _work(setup)
-        return None
-    recorder = Recorder(writer)
-    try:
-        return _serve(setup, recorder, interrupted, report)
-    except Exception as error:
-        failure = error
-        if not isinstance(error, RunFailed):
-            failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
-        recorder.close("failed", error=str(failure))
-        raise failure from error
+        # What this imports is of no use to a worker, and takes time to load on each of them.
+        from hybridmpi.engines.mpi.serve import serve
+
+        for remark in (*setup.share.shortages, setup.describe()):
+            tell(remark)
+        return serve(setup, output, hosts, force, interrupted, report)
+    agree(ranks.comm, lambda: None)  # the server makes the run file
+    _work(setup)
+    return None
 
 
 def _check_world(ranks: Ranks, job: Job) -> None:
@@ -123,120 +104,6 @@ def _check_world(ranks: Ranks, job: Job) -> None:
             f"rank {different} has another job than rank 0; give all ranks the same job file "
             "and the same --set options"
         )
-
-
-def _create(setup: Setup, output: Path, hosts: list[tuple[str, int]], force: bool) -> RunWriter:
-    job, sizes = setup.job, setup.share.facts.shard_sizes
-    workers = [
-        (rank, hosts[rank][0], "cpu", sizes[rank - 1], rank in setup.delayed)
-        for rank in range(1, len(hosts))
-    ]
-    return RunWriter.create(
-        output,
-        config=job.model_dump(mode="json"),
-        attributes=provenance(
-            "mpi",
-            num_workers=setup.ranks.num_workers,
-            training_samples=setup.share.facts.training_samples,
-            evaluated_on=job.data.evaluated_on,
-            hosts=dict(hosts),
-        )
-        | {
-            "mpi4py_version": library_version("mpi4py"),
-            "transport": setup.choice.transport,
-            "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
-        },
-        layout_json=setup.layout.to_json(),
-        size=setup.layout.size,
-        workers=workers,
-        keep_snapshots=job.run.keep_snapshots,
-        force=force,
-    )
-
-
-def _serve(
-    setup: Setup,
-    recorder: Recorder,
-    interrupted: Callable[[], str],
-    report: Report,
-) -> Outcome:
-    job, ranks = setup.job, setup.ranks
-    limits = job.limits(setup.share.facts.training_samples)
-    core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
-    barrier(ranks.comm)
-    end = server_end(ranks, setup.layout.size, setup.choice.transport)
-    end.next_parameters().copy_(setup.initial)
-    snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
-    server = Server(
-        core,
-        end,
-        Update(setup.layout, setup.optimizer),
-        limits=limits,
-        recorder=recorder,
-        snapshots=snapshots,
-        non_finite_limit=job.run.non_finite_limit,
-    )
-    loop = Loop(
-        server,
-        end,
-        limits=limits,
-        patience=ranks.patience(),
-        straggler_limit_s=job.run.straggler_limit_s,
-        interrupted=interrupted,
-        report=report,
-    )
-    if not loop.serve():
-        recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
-    end.close()
-    recorder.writer.final(end.parameters.numpy(), core.version)
-    recorder.event(server.end_s, "end", 0, core.stop_reason)
-    recorder.flush()
-    status = "stopped" if interrupted() else "complete"
-    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted, report)
-    recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
-    if core.is_finished:
-        barrier(ranks.comm)
-        end.free_memory()
-    return Outcome(
-        recorder.writer.path,
-        status,
-        core.stop_reason,
-        core.is_finished,
-        accuracy,
-        job.data.evaluated_on,
-    )
-
-
-def _evaluate(
-    setup: Setup,
-    recorder: Recorder,
-    server: Server,
-    snapshots: Sequence[Snapshot],
-    interrupted: Callable[[], str],
-    report: Report,
-) -> float | None:
-    """Evaluate the snapshots, on all of the server's cores; after a signal not for long."""
-    share = setup.share
-    assert share.evaluation is not None
-    deadline_s = math.inf
-
-    def go_on(done: int) -> bool:
-        nonlocal deadline_s
-        report(server.status(server.end_s, "evaluating", done / len(snapshots)))
-        if interrupted():
-            deadline_s = min(deadline_s, time.perf_counter() + _EVALUATION_AFTER_SIGNAL_S)
-        return time.perf_counter() < deadline_s
-
-    torch.set_num_threads(setup.ranks.cores)  # the other ranks are asleep by now
-    return evaluate_snapshots(
-        snapshots,
-        recorder,
-        setup.model,
-        share.evaluation,
-        normalisation=(share.facts.mean, share.facts.std),
-        training_samples=share.facts.training_samples,
-        go_on=go_on,
-    )
 
 
 def _work(setup: Setup) -> None:
@@ -269,4 +136,3 @@ def _work(setup: Setup) -> None:
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
     barrier(comm)
-    end.free_memory()

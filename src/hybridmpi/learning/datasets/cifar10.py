@@ -92,8 +92,9 @@ def _assemble(source: Path, batches: Iterator[tuple[str, bytes]]) -> DataSet:
         "cifar10",
         torch.from_numpy(inputs[train]),
         torch.from_numpy(labels[train]),
-        torch.from_numpy(inputs[test]),
-        torch.from_numpy(labels[test]),
+        # Copies: who keeps the test set, as a server does, would keep the training set with it.
+        torch.from_numpy(inputs[test].copy()),
+        torch.from_numpy(labels[test].copy()),
         num_classes=10,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),

@@ -1,0 +1,176 @@
+"""Rank 0's part of a run: the run file, the training, and the evaluation after it."""
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version as library_version
+from pathlib import Path
+
+import torch
+from mpi4py import MPI
+
+from hybridmpi.core.server import ParameterServer
+from hybridmpi.engines.evaluation import evaluate_snapshots
+from hybridmpi.engines.mpi.agreement import agree, barrier
+from hybridmpi.engines.mpi.ends import server_end
+from hybridmpi.engines.mpi.server import Loop
+from hybridmpi.engines.mpi.setup import Setup
+from hybridmpi.engines.outcome import Outcome
+from hybridmpi.engines.provenance import provenance
+from hybridmpi.engines.recorder import Recorder
+from hybridmpi.engines.server import Server
+from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
+from hybridmpi.engines.status import Report
+from hybridmpi.errors import RunFailed
+from hybridmpi.learning.update import Update
+from hybridmpi.runlog.writer import RunWriter
+
+_EVALUATION_AFTER_SIGNAL_S = 10.0
+
+
+def serve(
+    setup: Setup,
+    output: Path,
+    hosts: Sequence[tuple[str, int]],
+    force: bool,
+    interrupted: Callable[[], str],
+    report: Report,
+) -> Outcome:
+    """Make the run file, train, and evaluate.
+
+    Args:
+        setup: Of this rank.
+        output: The run file.
+        hosts: Name and usable cores of each rank's machine.
+        force: Replace a run file that is there already.
+        interrupted: Asked now and then; a reason ends the run with status `stopped`.
+        report: Told now and then how the run is doing.
+
+    Raises:
+        UserError: On all ranks, if the run file cannot be made.
+        RunFailed: Once the run file has been closed as failed.
+    """
+    recorder = Recorder(agree(setup.ranks.comm, lambda: _create(setup, output, hosts, force)))
+    try:
+        return _serve(setup, recorder, interrupted, report)
+    except Exception as error:
+        failure = error
+        if not isinstance(error, RunFailed):
+            failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
+        recorder.close("failed", error=str(failure))
+        raise failure from error
+
+
+def _create(setup: Setup, output: Path, hosts: Sequence[tuple[str, int]], force: bool) -> RunWriter:
+    job, sizes = setup.job, setup.share.facts.shard_sizes
+    workers = [
+        (rank, hosts[rank][0], "cpu", sizes[rank - 1], rank in setup.delayed)
+        for rank in range(1, len(hosts))
+    ]
+    return RunWriter.create(
+        output,
+        config=job.model_dump(mode="json"),
+        attributes=provenance(
+            "mpi",
+            num_workers=setup.ranks.num_workers,
+            training_samples=setup.share.facts.training_samples,
+            evaluated_on=job.data.evaluated_on,
+            hosts=dict(hosts),
+        )
+        | {
+            "mpi4py_version": library_version("mpi4py"),
+            "transport": setup.choice.transport,
+            "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
+        },
+        layout_json=setup.layout.to_json(),
+        size=setup.layout.size,
+        workers=workers,
+        keep_snapshots=job.run.keep_snapshots,
+        force=force,
+    )
+
+
+def _serve(
+    setup: Setup,
+    recorder: Recorder,
+    interrupted: Callable[[], str],
+    report: Report,
+) -> Outcome:
+    job, ranks = setup.job, setup.ranks
+    assert setup.optimizer is not None
+    limits = job.limits(setup.share.facts.training_samples)
+    core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
+    barrier(ranks.comm)
+    end = server_end(ranks, setup.layout.size, setup.choice.transport)
+    end.next_parameters().copy_(setup.initial)
+    snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
+    server = Server(
+        core,
+        end,
+        Update(setup.layout, setup.optimizer),
+        limits=limits,
+        recorder=recorder,
+        snapshots=snapshots,
+        non_finite_limit=job.run.non_finite_limit,
+    )
+    loop = Loop(
+        server,
+        end,
+        limits=limits,
+        patience=ranks.patience(),
+        straggler_limit_s=job.run.straggler_limit_s,
+        interrupted=interrupted,
+        report=report,
+    )
+    if not loop.serve():
+        recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
+    end.close()
+    recorder.writer.final(end.parameters.numpy(), core.version)
+    recorder.event(server.end_s, "end", 0, core.stop_reason)
+    recorder.flush()
+    status = "stopped" if interrupted() else "complete"
+    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted, report)
+    recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
+    if core.is_finished:
+        barrier(ranks.comm)
+    return Outcome(
+        recorder.writer.path,
+        status,
+        core.stop_reason,
+        core.is_finished,
+        accuracy,
+        job.data.evaluated_on,
+    )
+
+
+def _evaluate(
+    setup: Setup,
+    recorder: Recorder,
+    server: Server,
+    snapshots: Sequence[Snapshot],
+    interrupted: Callable[[], str],
+    report: Report,
+) -> float | None:
+    """Evaluate the snapshots, on all of the server's cores; after a signal not for long."""
+    share = setup.share
+    assert share.evaluation is not None
+    deadline_s = math.inf
+
+    def go_on(done: int) -> bool:
+        nonlocal deadline_s
+        report(server.status(server.end_s, "evaluating", done / len(snapshots)))
+        if interrupted():
+            deadline_s = min(deadline_s, time.perf_counter() + _EVALUATION_AFTER_SIGNAL_S)
+        return time.perf_counter() < deadline_s
+
+    torch.set_num_threads(setup.ranks.cores)  # the other ranks are asleep by now
+    return evaluate_snapshots(
+        snapshots,
+        recorder,
+        setup.model,
+        share.evaluation,
+        normalisation=(share.facts.mean, share.facts.std),
+        training_samples=share.facts.training_samples,
+        go_on=go_on,
+    )
