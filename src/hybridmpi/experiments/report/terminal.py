@@ -27,7 +27,13 @@ def _note(note: Note) -> Text:
 
 
 def _table(table: TableOf) -> Table:
-    printed = Table(title=table.caption, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    printed = Table(
+        title=table.caption,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     for column in table.shown.columns:
         printed.add_column(column, min_width=max(map(len, column.split())))
     for number, row in enumerate(table.shown.itertuples(index=False)):
