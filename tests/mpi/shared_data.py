@@ -18,7 +18,8 @@ WINDOWS = ("osc_sm", "mpich_shar")  # in the names of files behind windows: Open
 def windows() -> list[str]:
     """Return the files behind the windows that this rank has mapped."""
     lines = Path("/proc/self/maps").read_text().splitlines()
-    return [line[line.index("/") :] for line in lines if any(name in line for name in WINDOWS)]
+    files = (line[line.index("/") :] for line in lines if any(name in line for name in WINDOWS))
+    return sorted(files)
 
 
 def said(setup: Setup) -> dict[str, Any]:

@@ -50,12 +50,13 @@ def said(ranks_of_module: Any) -> list[dict[str, Any]]:
     return said
 
 
-def test_all_ranks_of_a_node_map_one_window_whose_file_is_gone(said: list[Any]) -> None:
-    files = {path for rank in said for path in rank["shared"]["windows"]}
-    assert len(files) == 1
-    path, note = files.pop().split()
-    assert note == "(deleted)"
-    assert str(Path(path).parent) == said[0]["folder"]
+def test_all_ranks_of_a_node_map_a_window_whose_file_is_gone(said: list[Any]) -> None:
+    windows = [rank["shared"]["windows"] for rank in said]
+    assert windows[0] == windows[1] == windows[2] != []
+    for window in windows[0]:  # MPICH has another one for its own use
+        path, note = window.split()
+        assert note == "(deleted)"
+        assert str(Path(path).parent) == said[0]["folder"]
 
 
 def test_window_is_freed_with_the_ranks(said: list[Any]) -> None:
@@ -94,4 +95,6 @@ def test_run_says_nothing_beside_its_own_messages(ranks: Any) -> None:
 
 def test_window_is_freed_when_a_job_is_refused(ranks: Any) -> None:
     assert ranks.mpirun(3, "-m", "mpi4py", "-c", REFUSED).exit_code == 2
-    assert [(ranks.folder / f"windows{rank}").read_text() for rank in range(3)] == ["1 0"] * 3
+    for rank in range(3):
+        before, after = (ranks.folder / f"windows{rank}").read_text().split()
+        assert int(before) > int(after) == 0
