@@ -7,7 +7,7 @@ import sys
 LIMIT_S = 1800
 
 
-def run_again(ranks: int, *options: str) -> list[str]:
+def run_again(ranks: int, *options: str, limit_s: float = LIMIT_S) -> list[str]:
     """Run the calling script with these options on `ranks` ranks; return rank 0's JSON lines."""
     from hybridmpi.launcher import command_line, matching_mpirun
     from hybridmpi.resources import usable_cores
@@ -26,6 +26,6 @@ def run_again(ranks: int, *options: str) -> list[str]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=LIMIT_S,
+        timeout=limit_s,
     )
     return [text for text in done.stdout.splitlines() if text.startswith("{")]
