@@ -15,6 +15,7 @@ Peers that are named are measured in the same turns, by processes of their own (
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -227,8 +228,18 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
     return count // threshold * threshold / elapsed_s
 
 
-def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadcast: str) -> float:
-    """Return the gradients/s of hybridmpi's server, with its run file."""
+def run_hybridmpi(
+    ranks: "Ranks",
+    size: int,
+    threshold: int,
+    count: int,
+    broadcast: str,
+    at_end: Callable[[], None] = lambda: None,
+) -> float:
+    """Return the gradients/s of hybridmpi's server, with its run file.
+
+    `at_end` is called on the server when the last gradient has come and all memory is still held.
+    """
     from hybridmpi.core.server import Limits
     from hybridmpi.engines.mpi.agreement import barrier
     from hybridmpi.engines.mpi.ends import server_end, worker_end
@@ -257,6 +268,7 @@ def run_hybridmpi(ranks: "Ranks", size: int, threshold: int, count: int, broadca
             patience=ranks.patience(),
             straggler_limit_s=30,
         ).serve()
+        at_end()
         end.close()
         barrier(ranks.comm)
     return count / server.end_s
