@@ -117,14 +117,7 @@ def planned_bytes(size: int, workers: int) -> int:
 
 def measure(ranks: "Ranks", size: int, threshold: int, seconds: float) -> None:
     """Measure one point; rank 0 prints it."""
-    import psutil
-
-    workers, process = ranks.num_workers, psutil.Process()
-    grown: list[int] = []
-
-    def pss_bytes() -> int:
-        return int(process.memory_full_info().pss)
-
+    workers, grown = ranks.num_workers, list[int]()
     rates, bounds = [], [run_bound(ranks, size, threshold, seconds)]
     count = workers * ranks.comm.bcast(max(ROUNDS, int(bounds[0] * seconds / 4 / workers)))
     run_hybridmpi(ranks, size, threshold, workers * ROUNDS, "waiting")  # warms up
@@ -154,6 +147,16 @@ def measure(ranks: "Ranks", size: int, threshold: int, seconds: float) -> None:
         pss_mib=max(grown) / MIB,
     )
     print(json.dumps(asdict(point)), flush=True)
+
+
+def pss_bytes() -> int:
+    """Return this process's PSS, less what it has freed and not yet given back (glibc)."""
+    import ctypes
+
+    import psutil
+
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(psutil.Process().memory_full_info().pss)
 
 
 def print_table(points: list[dict[str, Any]]) -> None:
