@@ -26,7 +26,7 @@ import click
 
 from peers.client import MODULES, Peers
 from peers.question import Answer
-from under_mpirun import run_again
+from under_mpirun import LIMIT_S, run_again
 
 if TYPE_CHECKING:
     from hybridmpi.engines.mpi.setup import Ranks
@@ -101,7 +101,8 @@ def launch(
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
     sizes = [f"--parameters={size}" for size in parameters]
     options = ("--inside", f"--seconds={seconds}", f"--broadcast={broadcast}")
-    return run_again(workers + 1, *options, *sizes, *(f"--peer={name}" for name in names))
+    peers = [f"--peer={name}" for name in names]
+    return run_again(workers + 1, *options, *sizes, *peers, limit_s=LIMIT_S * (1 + len(peers)))
 
 
 def measure_inside(
@@ -115,11 +116,11 @@ def measure_inside(
 
     ranks = Ranks(MPI.COMM_WORLD)
     torch.set_num_threads(ranks.threads)
-    with Peers(names if ranks.is_server else (), ranks.num_workers) as peers:
-        for size, threshold in product(parameters, (1, ranks.num_workers)):
-            point = measure(ranks, size, threshold, seconds, broadcast, peers)
-            if point is not None:
-                print(json.dumps(asdict(point)), flush=True)
+    peers = Peers(names if ranks.is_server else (), ranks.num_workers)
+    for size, threshold in product(parameters, (1, ranks.num_workers)):
+        point = measure(ranks, size, threshold, seconds, broadcast, peers)
+        if point is not None:
+            print(json.dumps(asdict(point)), flush=True)
 
 
 def measure(

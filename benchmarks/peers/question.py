@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-LIMIT_S = 120.0  # longest wait inside a peer
+LIMIT_S = 300.0  # longest wait inside a peer
 LEARNING_RATE = 1e-6
-WARM_UP = 4  # rounds that show how many fit into the time asked for
+WARM_UP = 2  # rounds that show how many fit into the time asked for
 
 
 class Question(NamedTuple):

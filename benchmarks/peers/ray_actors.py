@@ -6,6 +6,7 @@ workers, and what they return goes to the server, all by reference.
 """
 
 import atexit
+import logging
 import os
 import secrets
 import shutil
@@ -81,6 +82,7 @@ def _start(num_actors: int) -> None:
             num_cpus=num_actors,  # they may outnumber the cores
             include_dashboard=False,
             log_to_driver=False,
+            logging_level=logging.ERROR,
             object_store_memory=_STORE_BYTES,
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
