@@ -1,26 +1,32 @@
 """Gradients per second at the server, without any compute at the workers.
 
-Each point is measured three ways in one call, in turns, and the median counts:
+Each point is measured in three ways in one call, in turns, and the median counts:
 
 - hybridmpi: its server, transport, core, and run file;
 - hand-written: a blocking Send/Recv parameter server in a few lines of mpi4py;
 - bound: the step's own kernel alone on rotating rows and versions, without MPI.
 
-    python benchmarks/server.py --workers 4 --parameters 1200000
+Peers that are named are measured in the same turns, by processes of their own (`peers`).
+
+    python benchmarks/server.py --workers 4 --parameters 1200000 --peer ray --peer gloo
     python benchmarks/server.py --json > server.jsonl      # all points; some minutes
 """
 
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from under_mpirun import run_again
+from peers.client import MODULES, Peers
+from peers.question import Answer
+from under_mpirun import LIMIT_S, run_again
 
 if TYPE_CHECKING:
     from hybridmpi.engines.mpi.ends import Transport
@@ -52,6 +58,7 @@ class Point:
     ratio_to_bound: float
     ratio_to_handwritten: float
     log_cost: float
+    peers: dict[str, dict[str, float]]  # gradients_per_s, threshold, ratio, by name
 
 
 @click.command(context_settings={"show_default": True})
@@ -61,6 +68,7 @@ class Point:
 @click.option(
     "--transport", type=click.Choice(["shared", "messages", "collective"]), default="shared"
 )
+@click.option("--peer", "names", type=click.Choice(list(MODULES)), multiple=True, help="Compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of a table.")
 @click.option("--inside", is_flag=True, hidden=True)
 def main(
@@ -68,16 +76,17 @@ def main(
     parameters: tuple[int, ...],
     seconds: float,
     transport: "Transport",
+    names: tuple[str, ...],
     as_json: bool,
     inside: bool,
 ) -> None:
     """Measure the server's throughput beside a hand-written server and the memory's bound."""
     if inside:
-        measure_inside(parameters, seconds, transport)
+        measure_inside(parameters, seconds, transport, names)
         return
     points = []
     for number in workers:
-        for line in launch(number, parameters, seconds, transport):
+        for line in launch(number, parameters, seconds, transport, names):
             points.append(json.loads(line))
             if as_json:
                 print(line, flush=True)
@@ -86,15 +95,22 @@ def main(
 
 
 def launch(
-    workers: int, parameters: tuple[int, ...], seconds: float, transport: "Transport"
+    workers: int,
+    parameters: tuple[int, ...],
+    seconds: float,
+    transport: "Transport",
+    names: tuple[str, ...],
 ) -> list[str]:
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
     sizes = [f"--parameters={size}" for size in parameters]
     options = ("--inside", f"--seconds={seconds}", f"--transport={transport}")
-    return run_again(workers + 1, *options, *sizes)
+    peers = [f"--peer={name}" for name in names]
+    return run_again(workers + 1, *options, *sizes, *peers, limit_s=LIMIT_S * (1 + len(peers)))
 
 
-def measure_inside(parameters: tuple[int, ...], seconds: float, transport: "Transport") -> None:
+def measure_inside(
+    parameters: tuple[int, ...], seconds: float, transport: "Transport", names: tuple[str, ...]
+) -> None:
     """Measure on all ranks of this world; rank 0 prints."""
     import torch
     from mpi4py import MPI
@@ -103,15 +119,15 @@ def measure_inside(parameters: tuple[int, ...], seconds: float, transport: "Tran
 
     ranks = Ranks(MPI.COMM_WORLD)
     torch.set_num_threads(ranks.threads)
-    for size in parameters:
-        for threshold in (1, ranks.num_workers):
-            point = measure(ranks, size, threshold, seconds, transport)
-            if point is not None:
-                print(json.dumps(asdict(point)), flush=True)
+    peers = Peers(names if ranks.is_server else (), ranks.num_workers)
+    for size, threshold in product(parameters, (1, ranks.num_workers)):
+        point = measure(ranks, size, threshold, seconds, transport, peers)
+        if point is not None:
+            print(json.dumps(asdict(point)), flush=True)
 
 
 def measure(
-    ranks: "Ranks", size: int, threshold: int, seconds: float, transport: "Transport"
+    ranks: "Ranks", size: int, threshold: int, seconds: float, transport: "Transport", peers: Peers
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
     bound = run_bound(ranks, size, threshold, seconds)
@@ -121,8 +137,9 @@ def measure(
     warm_up = ranks.num_workers * 4
     run_handwritten(ranks, size, threshold, warm_up)
     run_hybridmpi(ranks, size, threshold, warm_up, transport)
-    handwritten, ours = [], []
+    handwritten, ours, theirs = [], [], []
     for _ in range(REPEATS):
+        theirs.append(peers.measure(size, threshold, seconds))
         handwritten.append(run_handwritten(ranks, size, threshold, count))
         ours.append(run_hybridmpi(ranks, size, threshold, count, transport))
     bound = median([bound, run_bound(ranks, size, threshold, seconds)])
@@ -140,7 +157,22 @@ def measure(
         ratio_to_bound=median(ours) / bound,
         ratio_to_handwritten=median(a / b for a, b in zip(ours, handwritten, strict=True)),
         log_cost=log_s(size, threshold, per_second=median(ours)) * median(ours),
+        peers=compare(ours, theirs),
     )
+
+
+def compare(ours: list[float], theirs: list[dict[str, Answer]]) -> dict[str, dict[str, float]]:
+    """Return the medians, and the ratios of ours to them, of each peer that took all turns."""
+    return {
+        name: {
+            "gradients_per_s": median(turn[name].gradients_per_s for turn in theirs),
+            "threshold": last.threshold,
+            "ratio": median(
+                rate / turn[name].gradients_per_s for rate, turn in zip(ours, theirs, strict=True)
+            ),
+        }
+        for name, last in theirs[-1].items()
+    }
 
 
 def run_bound(ranks: "Ranks", size: int, threshold: int, seconds: float) -> float:
@@ -201,9 +233,17 @@ def run_handwritten(ranks: "Ranks", size: int, threshold: int, count: int) -> fl
 
 
 def run_hybridmpi(
-    ranks: "Ranks", size: int, threshold: int, count: int, transport: "Transport"
+    ranks: "Ranks",
+    size: int,
+    threshold: int,
+    count: int,
+    transport: "Transport",
+    at_end: Callable[[], None] = lambda: None,
 ) -> float:
-    """Return the gradients/s of hybridmpi's server, with its run file."""
+    """Return the gradients/s of hybridmpi's server, with its run file.
+
+    `at_end` is called on the server when the last gradient has come and all memory is still held.
+    """
     from hybridmpi.core.server import Limits
     from hybridmpi.engines.mpi.agreement import barrier
     from hybridmpi.engines.mpi.ends import server_end, worker_end
@@ -232,6 +272,7 @@ def run_hybridmpi(
             patience=ranks.patience(),
             straggler_limit_s=30,
         ).serve()
+        at_end()
         end.close()
         barrier(ranks.comm)
         ranks.memory.free()
@@ -321,7 +362,7 @@ def log_s(size: int, threshold: int, per_second: float) -> float:
     return median(seconds) / (steps * threshold)
 
 
-def print_table(points: list[dict[str, float]]) -> None:
+def print_table(points: list[dict[str, Any]]) -> None:
     """Print the points for people."""
     from rich.console import Console
     from rich.table import Table
@@ -331,6 +372,9 @@ def print_table(points: list[dict[str, float]]) -> None:
         table.add_column(name, justify="right")
     for name in ("to bound", "to hand-written", "log's cost"):
         table.add_column(name, justify="right")
+    names = sorted({name for point in points for name in point["peers"]})
+    for name in names:
+        table.add_column(f"to {name}", justify="right")
     for point in points:
         table.add_row(
             *(f"{point[key]:,.0f}" for key in ("parameters", "workers", "threshold")),
@@ -338,8 +382,20 @@ def print_table(points: list[dict[str, float]]) -> None:
             f"{point['bound_per_s']:,.0f}",
             *(f"{point[key]:.2f}" for key in ("ratio_to_bound", "ratio_to_handwritten")),
             f"{100 * point['log_cost']:.1f} %",
+            *(cell(point, name) for name in names),
         )
-    Console(width=110).print(table)
+    console = Console(width=110 + 14 * len(names))
+    console.print(table)
+    if names:
+        console.print("* the peer knows no threshold but the number of workers")
+
+
+def cell(point: dict[str, Any], name: str) -> str:
+    """Write the ratio to a peer."""
+    peer = point["peers"].get(name)
+    if peer is None:
+        return "-"
+    return f"{peer['ratio']:.2f}" + ("" if peer["threshold"] == point["threshold"] else "*")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 LIMIT_S = 1800
 
 
-def run_again(ranks: int, *options: str) -> list[str]:
+def run_again(ranks: int, *options: str, limit_s: float = LIMIT_S) -> list[str]:
     """Run the calling script with these options on `ranks` ranks; return rank 0's JSON lines."""
     return run(ranks, "-m", "mpi4py", sys.argv[0], *options)
 
@@ -31,6 +31,6 @@ def run(ranks: int, *arguments: str) -> list[str]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=LIMIT_S,
+        timeout=limit_s,
     )
     return [text for text in done.stdout.splitlines() if text.startswith("{")]
