@@ -23,7 +23,8 @@ from hybridmpi.learning.flat import flatten
 from hybridmpi.learning.models import build_model
 
 if TYPE_CHECKING:
-    from hybridmpi.engines.mpi.setup import Ranks, Setup
+    from hybridmpi.engines.mpi.ranks import Ranks
+    from hybridmpi.engines.mpi.setup import Setup
 
 _LIMIT_S = 120
 _TAG = 12

@@ -32,7 +32,8 @@ from under_mpirun import run_again
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
-    from hybridmpi.engines.mpi.setup import Ranks, Setup
+    from hybridmpi.engines.mpi.ranks import Ranks
+    from hybridmpi.engines.mpi.setup import Setup
 
 Values = NDArray[np.float64]
 METHODS = ("hybrid", "async", "ddp")

@@ -9,10 +9,10 @@ LIMIT_S = 1800
 
 def run_again(ranks: int, *options: str, limit_s: float = LIMIT_S) -> list[str]:
     """Run the calling script with these options on `ranks` ranks; return rank 0's JSON lines."""
-    return run(ranks, "-m", "mpi4py", sys.argv[0], *options)
+    return run(ranks, "-m", "mpi4py", sys.argv[0], *options, limit_s=limit_s)
 
 
-def run(ranks: int, *arguments: str) -> list[str]:
+def run(ranks: int, *arguments: str, limit_s: float = LIMIT_S) -> list[str]:
     """Run Python with these arguments on `ranks` ranks; return all ranks' JSON lines."""
     from hybridmpi.launcher import command_line, matching_mpirun
     from hybridmpi.resources import usable_cores
