@@ -500,6 +500,23 @@ def test_interrupted_run_is_stopped(tmp_path: Path) -> None:
     assert run.accounting().pushed < 40
 
 
+def test_run_whose_evaluation_is_interrupted_is_not_complete(tmp_path: Path) -> None:
+    phases = []
+
+    def interrupted() -> str:
+        return "signal SIGTERM" if phases[-1:] == ["evaluating"] else ""
+
+    outcome = Simulation(job(simulate={"learning": True})).run(
+        tmp_path / "run.h5",
+        interrupted=interrupted,
+        report=lambda status: phases.append(status.phase),
+    )
+    run = read_run(tmp_path / "run.h5")
+    assert run.accounting().pushed == 40  # training was over
+    assert len(run.evaluations) == 0
+    assert (outcome.status, run.status) == ("stopped", "stopped")
+
+
 def test_workers_that_compute_when_a_run_is_interrupted_push_late(tmp_path: Path) -> None:
     Simulation(job()).run(tmp_path / "run.h5", interrupted=lambda: "signal SIGTERM")
     run = read_run(tmp_path / "run.h5")

@@ -129,8 +129,9 @@ def _serve(
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()
-    status = "stopped" if interrupted() else "complete"
+    was_interrupted = bool(interrupted())
     accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted, report)
+    status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:
         barrier(ranks.comm)

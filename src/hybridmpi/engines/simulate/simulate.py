@@ -142,8 +142,7 @@ class Simulation:
         recorder.event(server.end_s, "end", 0, core.stop_reason)
         recorder.flush()
         recorder.writer.final(self.end.parameters.numpy(), core.version)
-        status = "stopped" if interrupted() else "complete"
-        accuracy = None
+        is_whole, accuracy = not interrupted(), None
         if learners is not None:
             accuracy = evaluate_snapshots(
                 snapshots.taken,
@@ -154,6 +153,8 @@ class Simulation:
                 training_samples=learners.training_samples,
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
+            is_whole = is_whole and accuracy is not None
+        status = "complete" if is_whole else "stopped"
         recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
         return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
 
