@@ -2,7 +2,7 @@
 
 Each part's figures go to OUT/PART.jsonl as soon as it is done, and OUT/performance.md is written
 anew from all that are there, so that one part can be measured again. With everything it takes some
-three hours on 2 cores; nothing else should run there meanwhile.
+four hours on 2 cores; nothing else should run there meanwhile.
 
     python benchmarks/suite.py --data DATA --out results
     python benchmarks/suite.py --data DATA --out results --only server --only scaling
