@@ -4,16 +4,16 @@ from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, w
 from hybridmpi.errors import UserError
 
 
-def test_server_holds_as_many_rows_as_the_transport_does() -> None:
-    plan = server_plan(size=1000, num_workers=9, num_rows=3, snapshots=2, data_bytes=500)
-    assert plan.bytes_by_purpose["gradient rows"] == 3 * 4000
+def test_server_holds_what_its_transport_does_and_snapshots() -> None:
+    plan = server_plan(size=1000, num_vectors=13, snapshots=2, data_bytes=500)
+    assert plan.bytes_by_purpose["gradients and parameters"] == 13 * 4000
     assert plan.bytes_by_purpose["snapshots"] == 2 * 4000
-    assert plan.total_bytes == sum(plan.bytes_by_purpose.values())
+    assert plan.total_bytes == (13 + 4 + 2) * 4000 + 500  # 4 for an optimizer with state
 
 
-def test_worker_holds_its_shard() -> None:
-    plan = worker_plan(size=1000, data_bytes=500)
-    assert plan.total_bytes == 3 * 4000 + 500
+def test_worker_holds_what_its_transport_does_and_its_shard() -> None:
+    assert worker_plan(size=1000, num_vectors=3, data_bytes=500).total_bytes == 3 * 4000 + 500
+    assert worker_plan(size=1000, num_vectors=0, data_bytes=500).total_bytes == 500
 
 
 def test_plan_names_what_it_needs_and_leaves_out_the_rest() -> None:
