@@ -164,6 +164,12 @@ PARTS = {
     "training-cifar10": training("cifar10"),
     "accuracy-mnist": accuracy("mnist", "0.95"),
     "accuracy-cifar10": accuracy("cifar10", "0.4"),
+    "startup": Part(
+        "Start-up and memory, beside bare torch",
+        "startup.py",
+        (str(JOBS / "mnist.toml"), "--set=data.root={data}"),
+        ("--ranks=3", "--repeats=1"),
+    ),
     "simulate": Part(
         "Simulator: beside a bare loop, and alone",
         "simulate.py",
