@@ -273,7 +273,8 @@ class SharedServer(MessageServer):
         request = self._comm.Isend((message, MPI.FLOAT), worker, Tag.RELEASE)
         self.bytes_sent += len(message)
         if not request.Test():
-            self._outgoing.sends.append(request)
+            unsent = [each for each in self._outgoing.sends if not each.Test()]
+            self._outgoing.sends = [*unsent, request]
 
     def _new_slot(self) -> Slot:
         number = next(self._unused_slots)
