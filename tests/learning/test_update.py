@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hybridmpi.learning.flat import Layout
+from hybridmpi.learning.flat import Layout, LayoutEntry
 from hybridmpi.learning.optimizer import ServerOptimizer
-from hybridmpi.learning.update import NoUpdate, Update
+from hybridmpi.learning.update import _PART, NoUpdate, Update
 
 
 def update_of(model: nn.Module) -> tuple[Update, Layout]:
@@ -67,9 +67,36 @@ def test_buffer_that_all_agree_on_stays_as_it_is() -> None:
     assert torch.equal(target[layout.num_parameters :], row[layout.num_parameters :])
 
 
-def test_without_learning_a_step_has_one_first_push_and_leaves_vectors_alone() -> None:
+@pytest.mark.parametrize("size", [3, _PART - 1, 2 * _PART + 37])
+@pytest.mark.parametrize("aggregated_by", ["sgd", "adam"])
+def test_rows_that_add_up_together_give_the_bits_of_one_after_the_other(
+    size: int, aggregated_by: str
+) -> None:
+    layout = Layout((LayoutEntry("vector", (size,), 0, "float32", is_parameter=True),), size, size)
+    random = torch.Generator().manual_seed(size)
+    rows = [torch.randn(size, generator=random) for _ in range(7)]
+    weights = (0.75, 1.0, 0.3, 1.0, 1 / 3, 2.0, 0.1)
+
+    expected = rows[0] * weights[0]
+    for row, weight in zip(rows[1:], weights[1:], strict=True):
+        expected.add_(row, alpha=weight)
+    targets = []
+    for folds in ([], [1], [0, 1, 2, 3, 4, 5, 6], [2, 5]):
+        update = Update(layout, ServerOptimizer(aggregated_by, layout, options={}))
+        own = [row.clone() for row in rows]
+        for number, (row, weight) in enumerate(zip(own, weights, strict=True)):
+            assert update.accumulate(row, weight, 1) == (number == 0)
+            if number in folds:
+                update.fold()
+        targets.append(torch.empty(size))
+        update.step(torch.ones(size), targets[-1], 0.5, 0.1)
+        assert torch.equal(own[0], expected if aggregated_by == "sgd" else expected * 0.5)
+    assert all(torch.equal(target, targets[0]) for target in targets)
+
+
+def test_without_learning_a_step_leaves_vectors_alone() -> None:
     update, parameters, row = NoUpdate(), torch.zeros(2), torch.ones(2)
-    for _ in range(2):
-        assert [update.accumulate(row, 0.5, 1) for _ in range(3)] == [True, False, False]
-        update.step(parameters, parameters, 1.0, 1.0)
+    update.accumulate(row, 0.5, 1)
+    update.fold()
+    update.step(parameters, parameters, 1.0, 1.0)
     assert (parameters.tolist(), row.tolist()) == ([0, 0], [1, 1])

@@ -80,6 +80,7 @@ class Server:
         self._snapshots = snapshots
         self._non_finite_limit = non_finite_limit
         self._stepped_samples = 0
+        self._rows: list[int] = []  # those that the next step still needs
 
     def start(self) -> None:
         """Publish the initial parameters and release all workers."""
@@ -88,6 +89,8 @@ class Server:
 
     def take(self, push: Push, now_s: float) -> None:
         """Take a push that has arrived, at `now_s` on the training clock.
+
+        Its row may be in use until `add_up` or the next step.
 
         Raises:
             RunFailed: If too many gradients in a row were not finite.
@@ -102,10 +105,12 @@ class Server:
         for instruction in instructions:
             match instruction:
                 case Accumulate(push, weight):
-                    self._accumulate(push, weight)
+                    self._update.accumulate(self._end.row(push.row), weight, push.samples)
+                    self._rows.append(push.row)
                 case Step():
                     self._step(instruction, now_s)
                 case Release(workers, _, _, all_wait):
+                    self.add_up()  # released workers need their rows
                     self._end.release(workers, all_wait=all_wait)
                 case Discard(push):
                     self._end.free(push.row)
@@ -114,6 +119,13 @@ class Server:
                     self._end.stop(workers)
         if self.core.stop_reason and not self.end_s:
             self.end_s = min(now_s, self._limits.time_s)
+
+    def add_up(self) -> None:
+        """Add up the gradients that have been taken, and give back all rows but the first's."""
+        if len(self._rows) > 1:
+            self._update.fold()
+            self._free(self._rows[1:])
+            del self._rows[1:]
 
     def finish(self) -> None:
         """Snapshot the parameters at the end of the run."""
@@ -138,22 +150,21 @@ class Server:
             fraction=fraction_done(self._limits, now_s, *counts) if fraction is None else fraction,
         )
 
-    def _accumulate(self, push: Push, weight: float) -> None:
-        """Add up a gradient in the row of the step's first, which is free after the step."""
-        is_first = self._update.accumulate(self._end.row(push.row), weight, push.samples)
-        if not is_first:
-            self._end.free(push.row)
-
     def _step(self, step: Step, now_s: float) -> None:
         end = self._end
         before = end.parameters
         self._snapshots.before_step(now_s, step.version - 1, self._stepped_samples, before)
         self._update.step(before, end.next_parameters(), step.scale, step.learning_rate)
         self._stepped_samples += sum([push.samples for push in step.pushes])
-        end.free(step.pushes[0].row)
+        self._free(self._rows)
+        self._rows.clear()
         end.publish(step.version)
         self._snapshots.after_step(now_s, step.version, self._stepped_samples, end.parameters)
         self.recorder.step(step, now_s)
+
+    def _free(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            self._end.free(row)
 
     def _check_finite(self, push: Push) -> None:
         in_a_row = self.recorder.non_finite_in_a_row

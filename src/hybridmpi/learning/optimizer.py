@@ -29,6 +29,10 @@ class ServerOptimizer:
 
     The optimizer's state (momentum, ...) belongs to this object, not to a vector: every step may
     write to another one.
+
+    Attributes:
+        is_plain_sgd: Whether a step treats every element alike and keeps no state, so that it may
+            be taken part by part.
     """
 
     def __init__(
@@ -61,13 +65,13 @@ class ServerOptimizer:
         # A fused kernel rounds the last few elements of a tensor in another way than the others.
         self._is_elementwise = name.lower() in _ELEMENTWISE and not options.get("fused")
         self._tensors: list[Tensor] = []
-        self._is_plain_sgd = (
+        self.is_plain_sgd = (
             name.lower() == "sgd"
             and clip_norm is None
             and clip_value is None
             and all(value == 0 for value in options.values())
         )
-        if not self._is_plain_sgd:  # making one has torch import its compiler: a second or two
+        if not self.is_plain_sgd:  # making one has torch import its compiler: a second or two
             # Only their shapes matter before the first step, which puts a target in their place.
             self._tensors = self._parts(torch.zeros(layout.num_parameters))
             self._optimizer = _made(optimizer_class, self._tensors, options)
@@ -88,7 +92,7 @@ class ServerOptimizer:
             source, target, gradient = (
                 vector[: self._layout.num_parameters] for vector in (source, target, gradient)
             )
-        if self._is_plain_sgd:
+        if self.is_plain_sgd:
             torch.add(source, gradient, alpha=-learning_rate * scale, out=target)
         else:
             if scale != 1.0:

@@ -75,16 +75,26 @@ class Loop:
         return self._clock() - self._started_s
 
     def _take_arrivals(self) -> bool:
-        """Take what has arrived; how long each push kept the server busy includes receiving it."""
+        """Take what has arrived; how long each push kept the server busy includes receiving it.
+
+        What arrived together is added up together: it belongs to the last of these pushes.
+        """
         has_arrived, free_s = False, self._now_s()
         for push in self._end.arrivals():
+            if has_arrived:
+                free_s = self._served_since(free_s)
             has_arrived = True
             self._server.take(push, self._now_s())
-            busy_since_s, free_s = free_s, self._now_s()
-            self._server.recorder.served(free_s - busy_since_s)
         if has_arrived:
+            self._server.add_up()
+            self._served_since(free_s)
             self._patience.reset()
         return has_arrived
+
+    def _served_since(self, busy_since_s: float) -> float:
+        now_s = self._now_s()
+        self._server.recorder.served(now_s - busy_since_s)
+        return now_s
 
     def _keep_house(self) -> bool:
         """Do what is due now and then; say whether to go on."""

@@ -211,6 +211,7 @@ class Simulation:
             gradient.is_finite,
         )
         server.take(push, now_s)
+        server.add_up()
 
     def _samples(self) -> Callable[[int, int], int]:
         """Return the size of a worker's batch; the last one of an epoch may be short."""
