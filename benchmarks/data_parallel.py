@@ -23,6 +23,7 @@ from hybridmpi.learning.flat import flatten
 from hybridmpi.learning.models import build_model
 
 if TYPE_CHECKING:
+    from hybridmpi.config import Job
     from hybridmpi.engines.mpi.ranks import Ranks
     from hybridmpi.engines.mpi.setup import Setup
 
@@ -31,13 +32,14 @@ _TAG = 12
 
 
 def train_data_parallel(
-    ranks: "Ranks", setup: "Setup", learning_rate: float, meeting: Path
+    ranks: "Ranks", setup: "Setup", job: "Job", learning_rate: float, meeting: Path
 ) -> list[Snapshot]:
     """Train for the job's time limit on ranks 1..N; every rank of the world calls this.
 
     Args:
         ranks: The world; its rank 0 only receives the snapshots.
-        setup: Model, shards, delays and evaluation grid.
+        setup: Model, shards and delays.
+        job: Time limit and evaluation grid.
         learning_rate: Of plain SGD on the mean gradient.
         meeting: A file that doesn't exist yet.
 
@@ -57,7 +59,7 @@ def train_data_parallel(
         world_size=ranks.num_workers,
         timeout=timedelta(seconds=_LIMIT_S),
     )
-    taker = _train(ranks, setup, learning_rate)
+    taker = _train(ranks, setup, job, learning_rate)
     dist.destroy_process_group()
     if ranks.comm.rank == 1:
         ranks.comm.send(taker.taken, 0, _TAG)
@@ -65,8 +67,8 @@ def train_data_parallel(
     return []
 
 
-def _train(ranks: "Ranks", setup: "Setup", learning_rate: float) -> SnapshotTaker:
-    job, facts, batches = setup.job, setup.share.facts, setup.share.batches
+def _train(ranks: "Ranks", setup: "Setup", job: "Job", learning_rate: float) -> SnapshotTaker:
+    facts, batches = setup.share.facts, setup.share.batches
     assert batches is not None
     assert job.run.time_limit_s is not None
     model = build_model(

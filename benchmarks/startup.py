@@ -130,8 +130,11 @@ def network(job: Path, settings: tuple[str, ...]) -> str:
 def train_watched(job: Path, settings: tuple[str, ...]) -> None:
     """Train as `hybridmpi train` does; each worker says when it begins, and its memory later."""
     from hybridmpi.cli import main as hybridmpi
-    from hybridmpi.engines.mpi import train
-    from hybridmpi.engines.mpi.worker import work
+    from hybridmpi.cli.quick_imports import quick_imports
+
+    with quick_imports():  # as `hybridmpi train` does
+        from hybridmpi.engines.mpi import train
+        from hybridmpi.engines.mpi.worker import work
 
     def watched(
         end: "MessageWorker", worker: int, compute: "Computation", delays: "Delays | None"

@@ -241,7 +241,7 @@ class Trainer:
         setup = Setup(self.ranks, job)
         self._meetings += 1
         meeting = self._folder / f"meeting-{self._meetings}"
-        taken = train_data_parallel(self.ranks, setup, rate, meeting)
+        taken = train_data_parallel(self.ranks, setup, job, rate, meeting)
         accuracies = []
         if setup.share.evaluation is not None:
             torch.set_num_threads(self.ranks.cores)  # the other ranks are asleep

@@ -75,7 +75,7 @@ def measure_inside(job: "Job", seconds: float, repeats: int) -> None:
     setup = Setup(ranks, job)
     ours, loops = [], []
     for _ in range(repeats):
-        loops.append(run_loops(ranks, setup, seconds))
+        loops.append(run_loops(ranks, setup, job, seconds))
         ours.append(run_hybridmpi(job))
     if ranks.is_server:
         ratio = median(ours) / median(loops)
@@ -96,7 +96,7 @@ def run_hybridmpi(job: "Job") -> float:
         return len(run.gradients) / run.duration_s
 
 
-def run_loops(ranks: "Ranks", setup: "Setup", seconds: float) -> float:
+def run_loops(ranks: "Ranks", setup: "Setup", job: "Job", seconds: float) -> float:
     """Return the gradients/s of one plain torch loop per worker, together."""
     import torch
     from torch.nn import functional
@@ -104,7 +104,7 @@ def run_loops(ranks: "Ranks", setup: "Setup", seconds: float) -> float:
     from hybridmpi.engines.mpi.agreement import barrier
     from hybridmpi.learning.models import build_model
 
-    facts, batches, job = setup.share.facts, setup.share.batches, setup.job
+    facts, batches = setup.share.facts, setup.share.batches
     model = build_model(
         job.model.name, input_shape=facts.shape, num_classes=facts.num_classes, seed=job.run.seed
     )

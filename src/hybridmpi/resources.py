@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import psutil
-
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -22,6 +20,8 @@ def usable_cores() -> int:
 
 def memory_limit_bytes() -> int:
     """Return the machine's memory, or the cgroup's limit where that is smaller."""
+    import psutil  # which a worker has no use for
+
     return int(min(psutil.virtual_memory().total, memory_quota(cgroup_folders("memory"))))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hybridmpi import __version__
+from hybridmpi.cli.quick_imports import quick_imports
 from hybridmpi.errors import RunFailed, UserError, nearest
 
 # The module hybridmpi.cli.NAME holds the click command NAME.
@@ -39,9 +40,9 @@ class LazyGroup(click.Group):
         """Import the command `cmd_name`."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            importlib.import_module(f"hybridmpi.cli.{cmd_name}"), cmd_name
-        )
+        with quick_imports():
+            module = importlib.import_module(f"hybridmpi.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def resolve_command(

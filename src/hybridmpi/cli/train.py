@@ -4,13 +4,17 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from hybridmpi.cli.job_options import job_argument, settings_option
-from hybridmpi.config import load_job
+from hybridmpi.cli.quick_imports import quick_imports
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
 
 _FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
 
@@ -31,19 +35,20 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
     failed one, 2 for a mistake in the job.
     """
     os.environ.setdefault("OMPI_MCA_osc", "^ucx")  # which complains of hardware that isn't there
-    from mpi4py import MPI
+    with quick_imports():
+        from mpi4py import MPI
 
-    from hybridmpi.cli.interruption import Interruption
-    from hybridmpi.cli.progress import watch
-    from hybridmpi.engines.mpi.agreement import agree
-    from hybridmpi.engines.mpi.train import train as train_on_all_ranks
-    from hybridmpi.errors import RunFailed, UserError
+        from hybridmpi.cli.interruption import Interruption
+        from hybridmpi.cli.progress import watch
+        from hybridmpi.engines.mpi.agreement import agree
+        from hybridmpi.engines.mpi.train import train as train_on_all_ranks
+        from hybridmpi.errors import RunFailed, UserError
 
     interruption = Interruption()
+    is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
     try:
-        checked = agree(MPI.COMM_WORLD, lambda: load_job(job, settings))
-        output, workers = checked.output(job.stem), MPI.COMM_WORLD.size - 1
-        is_server = MPI.COMM_WORLD.rank == 0
+        checked = agree(MPI.COMM_WORLD, lambda: _load_job(job, settings) if is_server else None)
+        output = checked.output(job.stem) if checked is not None else Path()
         with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
             watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
             outcome = train_on_all_ranks(
@@ -64,6 +69,12 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
+
+
+def _load_job(job: Path, settings: Sequence[str]) -> "Job":
+    from hybridmpi.config import load_job  # which a worker has no use for
+
+    return load_job(job, settings)
 
 
 def _end_without_stragglers() -> NoReturn:

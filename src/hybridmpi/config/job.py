@@ -63,6 +63,9 @@ class RunSection(Table):
     transport: Literal["auto", "messages", "shared"] = "auto"
     """how gradients and parameters move under MPI: in shared memory within a node, by messages, or
     auto: shared if there is enough of it"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where workers compute under MPI: cuda spreads them over a node's GPUs; auto: cuda where there
+    is one"""
     straggler_limit_s: Seconds = 30.0
     """seconds to wait, at the end, for workers that still compute"""
     non_finite_limit: Count = 10
@@ -260,6 +263,9 @@ class ModelSection(Table):
 
     name: str = "mnist_cnn"
     """mnist_cnn, lenet, a torchvision classifier, or your own package.module:function"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of the forward and backward pass; bfloat16 under torch's autocast, where parameters,
+    gradients and evaluations stay float32"""
     initial: Path | None = None
     """start from these weights (safetensors)"""
 

@@ -1,19 +1,22 @@
 """The data set of a job, and how its workers share it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from hybridmpi.config import Job
 from hybridmpi.learning.batches import Batches
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
 
 Samples = tuple[Tensor, Tensor]  # inputs and labels
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What every rank knows of the data set.
+    """What every rank knows of the data set, and of how the job uses it.
 
     Attributes:
         shape: Channels, height and width of one sample.
@@ -22,6 +25,9 @@ class Facts:
         mean: Per channel; None where the job does not normalise.
         std: Likewise.
         shard_sizes: Samples of each worker, 1..N.
+        batch_size: Samples per gradient.
+        augmentation: Names of what is done to training samples at random.
+        seed: The run's.
     """
 
     shape: tuple[int, int, int]
@@ -30,6 +36,9 @@ class Facts:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     shard_sizes: tuple[int, ...]
+    batch_size: int
+    augmentation: tuple[str, ...]
+    seed: int
 
 
 class LoadedData:
@@ -43,7 +52,7 @@ class LoadedData:
             the test set.
     """
 
-    def __init__(self, job: Job, num_workers: int) -> None:
+    def __init__(self, job: "Job", num_workers: int) -> None:
         """Load the data set and share it out.
 
         Raises:
@@ -79,6 +88,9 @@ class LoadedData:
             mean=data_set.mean if data.normalize else None,
             std=data_set.std if data.normalize else None,
             shard_sizes=tuple(len(shard) for shard in self.shards),
+            batch_size=data.batch_size,
+            augmentation=data.augmentation,
+            seed=job.run.seed,
         )
 
     def shard(self, worker: int) -> Samples:
@@ -98,24 +110,29 @@ class LoadedData:
 
 
 def batches_of(
-    worker: int, job: Job, facts: Facts, samples: Samples, shard: Tensor | None = None
+    worker: int,
+    facts: Facts,
+    samples: Samples,
+    shard: Tensor | None = None,
+    device: torch.device | None = None,
 ) -> Batches:
     """Return a worker's batches.
 
     Args:
         worker: The worker's number.
-        job: The job.
         facts: Of the data set.
         samples: What the worker's samples are among.
         shard: The indices of the worker's samples; all if not given.
+        device: Where its batches go.
     """
     return Batches(
         *samples,
         shard,
-        batch_size=job.data.batch_size,
-        seed=job.run.seed,
+        batch_size=facts.batch_size,
+        seed=facts.seed,
         worker=worker,
         mean=facts.mean,
         std=facts.std,
-        augmentation=job.data.augmentation,
+        augmentation=facts.augmentation,
+        device=device,
     )

@@ -55,9 +55,10 @@ class Learners:
             clip_value=job.optimizer.clip_value,
         )
         self.update = Update(self.model.layout, optimizer)
-        self._job = job
         self._batches: dict[int, Batches] = {}
-        self._computer = GradientComputer(self.model, seed=job.run.seed)
+        self._computer = GradientComputer(
+            self.model, seed=job.run.seed, precision=job.model.precision
+        )
 
     def compute(self, worker: int, batch: int, parameters: Tensor, row: Tensor) -> Gradient:
         """Compute the gradient of a worker's batch at `parameters` into `row`, both [size]."""
@@ -69,5 +70,5 @@ class Learners:
         """Return the batches of a worker."""
         if worker not in self._batches:
             samples, shard = self._data.training, self._data.shards[worker - 1]
-            self._batches[worker] = batches_of(worker, self._job, self._facts, samples, shard)
+            self._batches[worker] = batches_of(worker, self._facts, samples, shard)
         return self._batches[worker]

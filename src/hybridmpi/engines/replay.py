@@ -68,7 +68,9 @@ class _Replay:
     def __init__(self, run: Run, job: Job) -> None:
         self._run = run
         self._verdict = Verdict(other_conditions=list(other_conditions(run)))
-        torch.set_num_threads(int(run.attributes["torch_threads"]))
+        self._worker_threads = int(run.attributes["torch_threads"])
+        self._server_threads = int(run.attributes.get("server_threads", self._worker_threads))
+        torch.set_num_threads(self._worker_threads)
         num_workers = int(run.attributes["num_workers"])
         has_learned = run.attributes["engine"] == "mpi" or job.simulate.learning
         self._learners = Learners(job, num_workers) if has_learned else None
@@ -132,13 +134,17 @@ class _Replay:
                 push, weight = instruction
                 if learners.update.accumulate(self._rows[-1], weight, push.samples):
                     self._rows.reverse()  # the sum stays in this row; the next gradient needs one
+                else:
+                    learners.update.fold()
             elif isinstance(instruction, Step):
                 self._step(instruction, row)
 
     def _step(self, step: Step, row: Any) -> None:
         if self._learners is not None:
             source, target = self._versions.newest, self._versions.next_vector()
+            torch.set_num_threads(self._server_threads)  # a norm's bits depend on their number
             self._learners.update.step(source, target, step.scale, step.learning_rate)
+            torch.set_num_threads(self._worker_threads)
         else:
             self._versions.next_vector()
         self._versions.publish(step.version)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hybridmpi.core.server import Limits
+if TYPE_CHECKING:  # watchers on workers' ranks need none of it
+    from hybridmpi.core.server import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Status:
 Report = Callable[[Status], None]
 
 
-def fraction_done(limits: Limits, time_s: float, gradients: int, steps: int, samples: int) -> float:
+def fraction_done(
+    limits: "Limits", time_s: float, gradients: int, steps: int, samples: int
+) -> float:
     """Return how much of a run is done, by the limit that is nearest."""
     return min(
         1.0,

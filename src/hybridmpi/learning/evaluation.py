@@ -33,7 +33,8 @@ def evaluate(
 
     Args:
         flat_model: The model; each of its modules keeps its mode, training or evaluation.
-        parameters: The parameters and buffers to evaluate, shape [size]; only read.
+        parameters: The parameters and buffers to evaluate, shape [size]; only read. They, and the
+            samples batch by batch, are copied to where the model is.
         inputs: The samples, uint8 or float32, shape [samples, C, H, W].
         labels: The classes, shape [samples].
         mean: Per channel, see `normalise`.
@@ -41,14 +42,16 @@ def evaluate(
         batch_size: Samples per forward pass, which bounds the memory.
     """
     loss_sum, correct = 0.0, 0
-    flat_model.load(parameters)
+    device = flat_model.device
+    flat_model.load(parameters.to(device))
     with _evaluating(flat_model.model), torch.inference_mode():
         for start in range(0, len(labels), batch_size):
             part = slice(start, start + batch_size)
-            output = flat_model.model(normalise(inputs[part], mean, std))
-            loss = functional.cross_entropy(output.double(), labels[part], reduction="sum")
+            output = flat_model.model(normalise(inputs[part].to(device), mean, std))
+            classes = labels[part].to(device)
+            loss = functional.cross_entropy(output.double(), classes, reduction="sum")
             loss_sum += loss.item()
-            correct += int((output.argmax(1) == labels[part]).sum())
+            correct += int((output.argmax(1) == classes).sum())
     return Evaluation(loss_sum / len(labels), correct / len(labels))
 
 

@@ -153,12 +153,16 @@ class FlatModel:
     Parameters and gradients are views, made once per vector and kept while the vector stays the
     same. Buffers are copied, in by `load` and out by `collect_buffers`, since modules are free to
     replace them and the forward pass writes them.
+
+    Attributes:
+        device: Where the model is; vectors must be there, too.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.float()
         self.layout = Layout.of(model)
         self._parameters = list(model.parameters())
+        self.device = self._parameters[0].device
         self._buffer_owners = [(module, key) for _, _, module, key in _persistent_buffers(model)]
         self._loaded = self._push = self._gradient = torch.empty(0)
         self._loaded_buffers: list[Tensor] = []

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hybridmpi.core.randomness import torch_seed
+from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.flat import FlatModel
 
 # Modules that certainly draw no random numbers. All others are taken to draw some, also containers,
@@ -57,9 +59,27 @@ class Gradient:
 class GradientComputer:
     """Computes gradients of the mean cross-entropy into flat vectors."""
 
-    def __init__(self, flat_model: FlatModel, *, seed: int) -> None:
+    def __init__(
+        self,
+        flat_model: FlatModel,
+        *,
+        seed: int,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        accelerator: Accelerator | None = None,
+    ) -> None:
+        """Prepare to compute.
+
+        Args:
+            flat_model: The model, on the accelerator if there is one.
+            seed: The run's seed.
+            precision: bfloat16: the forward pass, and with it the backward pass, under autocast;
+                parameters, gradients and the loss stay float32.
+            accelerator: Where to compute; in place on the processor if not given.
+        """
         self._flat = flat_model
         self._seed = seed
+        self._is_bfloat16 = precision == "bfloat16"
+        self._accelerator = accelerator
         self._may_draw = any(
             type(module) not in _DRAWS_NOTHING for module in flat_model.model.modules()
         )
@@ -88,16 +108,44 @@ class GradientComputer:
         Returns:
             Loss and samples, or None where `cancelled` said so; `push` is then of no use.
         """
+        there = self._accelerator
+        if there is None:
+            return self._compute(batches, worker, batch, parameters, push, cancelled)
+        there.send(parameters)
+        gradient = self._compute(batches, worker, batch, there.parameters, there.push, cancelled)
+        if gradient is not None:
+            there.fetch(push)
+        there.wait()  # both vectors may be written again as soon as this returns
+        return gradient
+
+    def _compute(
+        self,
+        batches: Batches,
+        worker: int,
+        batch: int,
+        parameters: Tensor,
+        push: Tensor,
+        cancelled: Callable[[], bool],
+    ) -> Gradient | None:
         inputs, labels = batches.get(batch)
         if cancelled():
             return None
         self._prepare(worker, batch, parameters, push)
-        loss = functional.cross_entropy(self._flat.model(inputs), labels)
+        with self._precision():
+            loss = functional.cross_entropy(self._flat.model(inputs), labels)
         if cancelled():
             return None
         loss.backward()  # type: ignore[no-untyped-call]
         self._flat.collect_buffers()
-        return Gradient(loss.item(), len(labels), _is_finite(push))
+        # A sum is one pass; it is not finite either where finite elements overflow it.
+        loss_value, total = torch.stack((loss.detach(), push.sum())).tolist()  # waits once for both
+        is_finite = math.isfinite(total) or bool(push.isfinite().all())
+        return Gradient(loss_value, len(labels), is_finite)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._is_bfloat16:
+            return torch.autocast(self._flat.device.type, torch.bfloat16)
+        return nullcontext()
 
     def _prepare(self, worker: int, batch: int, parameters: Tensor, push: Tensor) -> None:
         self._flat.bind(parameters, push)
@@ -106,8 +154,3 @@ class GradientComputer:
             self._flat.model.train()
         if self._may_draw:
             torch.manual_seed(torch_seed(self._seed, "dropout", worker, batch))
-
-
-def _is_finite(vector: Tensor) -> bool:
-    # A sum is one pass; it is not finite either where finite elements overflow it.
-    return math.isfinite(vector.sum().item()) or bool(vector.isfinite().all())

@@ -41,7 +41,8 @@ class NodeMemory:
     def allocate(self, size_bytes: int) -> tuple[MPI.Win, Tensor]:
         """Return a window of zeros, and its bytes, on all ranks of the node together.
 
-        The first rank touches every page: what is not there is missed now, and not later.
+        Every page is touched, each rank taking its part: what is not there is missed now, and not
+        later.
 
         Args:
             size_bytes: How many bytes are needed, the same on all ranks.
@@ -57,8 +58,8 @@ class NodeMemory:
         memory = torch.frombuffer(window.Shared_query(0)[0], dtype=torch.uint8)
         start = -memory.data_ptr() % ALIGNMENT_BYTES  # the same on all ranks: pages are mapped
         memory = memory[start : start + size_bytes]
-        if is_first:
-            memory.zero_()
+        part = -(-size_bytes // self.node.size)
+        memory[part * self.node.rank : part * (self.node.rank + 1)].zero_()
         self._meet(window)
         return window, memory
 

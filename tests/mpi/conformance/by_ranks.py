@@ -112,7 +112,7 @@ class ScriptedEnd:
 
 
 def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -> Record:
-    job, record, facts = setup.job, Record(), setup.share.facts
+    job, record, facts = setup.whole_job, Record(), setup.share.facts
     limits = job.limits(facts.training_samples)
     core = ParameterServer(job.as_protocol(), limits, scenario.present)
     barrier(setup.ranks.comm)
@@ -150,7 +150,7 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
 
 def compute_and_push(setup: Setup, scenario: Scenario, batons: MPI.Intracomm) -> None:
     job, number, batches = setup.job, setup.ranks.comm.rank, setup.share.batches
-    computer = GradientComputer(setup.model, seed=job.run.seed)
+    computer = GradientComputer(setup.model, seed=job.seed)
     assert batches is not None
 
     def compute(
@@ -172,7 +172,7 @@ def compute_and_push(setup: Setup, scenario: Scenario, batons: MPI.Intracomm) ->
         setup.layout.size,
         setup.choice.transport,
         # who is lost, and not really gone, still computes when it joins again
-        can_be_cancelled=job.method.cancels or bool(scenario.script.changes),
+        can_be_cancelled=job.cancels or bool(scenario.script.changes),
     )
     work(end, number, compute, None)
     end.close()
@@ -182,12 +182,12 @@ def _create(setup: Setup, path: Path) -> RunWriter:
     facts, workers = setup.share.facts, range(1, setup.ranks.num_workers + 1)
     return RunWriter.create(
         path,
-        config=setup.job.model_dump(mode="json"),
+        config=setup.whole_job.model_dump(mode="json"),
         attributes=provenance(
             "mpi",
             num_workers=len(workers),
             training_samples=facts.training_samples,
-            evaluated_on=setup.job.data.evaluated_on,
+            evaluated_on=setup.whole_job.data.evaluated_on,
         ),
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,

@@ -15,6 +15,9 @@ class Ranks:
         node: Those of this rank's node.
         memory: What these share.
         nodes: The node of each rank, named by its lowest rank.
+        cores: Usable cores of this node.
+        worker_threads: Threads of a worker here: an equal share of the cores, at least 1.
+        threads: Threads of this rank; the server has what workers leave.
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
@@ -23,7 +26,10 @@ class Ranks:
         self.memory = NodeMemory(self.node)
         self.cores = usable_cores()
         self.shares_cores = self.node.size > self.cores
-        self.threads = max(1, self.cores // self.node.size)
+        self.worker_threads = self.threads = max(1, self.cores // self.node.size)
+        if world.rank == 0:
+            taken = self.worker_threads * (self.node.size - 1)
+            self.threads = max(self.threads, self.cores - taken)
         self.num_workers = world.size - 1
         self.nodes: list[int] = world.allgather(self.node.allgather(world.rank)[0])
         self.num_nodes = len(set(self.nodes))

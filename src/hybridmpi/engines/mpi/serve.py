@@ -15,7 +15,7 @@ from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import server_end
 from hybridmpi.engines.mpi.server import Loop
-from hybridmpi.engines.mpi.setup import Setup
+from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
@@ -32,7 +32,7 @@ _EVALUATION_AFTER_SIGNAL_S = 10.0
 def serve(
     setup: Setup,
     output: Path,
-    hosts: Sequence[tuple[str, int]],
+    hosts: Sequence[Host],
     force: bool,
     interrupted: Callable[[], str],
     report: Report,
@@ -42,7 +42,7 @@ def serve(
     Args:
         setup: Of this rank.
         output: The run file.
-        hosts: Name and usable cores of each rank's machine.
+        hosts: Each rank's.
         force: Replace a run file that is there already.
         interrupted: Asked now and then; a reason ends the run with status `stopped`.
         report: Told now and then how the run is doing.
@@ -62,10 +62,10 @@ def serve(
         raise failure from error
 
 
-def _create(setup: Setup, output: Path, hosts: Sequence[tuple[str, int]], force: bool) -> RunWriter:
-    job, sizes = setup.job, setup.share.facts.shard_sizes
+def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> RunWriter:
+    job, sizes = setup.whole_job, setup.share.facts.shard_sizes
     workers = [
-        (rank, hosts[rank][0], "cpu", sizes[rank - 1], rank in setup.delayed)
+        (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))
     ]
     return RunWriter.create(
@@ -76,9 +76,11 @@ def _create(setup: Setup, output: Path, hosts: Sequence[tuple[str, int]], force:
             num_workers=setup.ranks.num_workers,
             training_samples=setup.share.facts.training_samples,
             evaluated_on=job.data.evaluated_on,
-            hosts=dict(hosts),
+            hosts={host.name: host.cores for host in hosts},
         )
         | {
+            "torch_threads": setup.ranks.worker_threads,
+            "server_threads": setup.ranks.threads,
             "mpi4py_version": library_version("mpi4py"),
             "transport": setup.choice.transport,
             "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
@@ -97,7 +99,7 @@ def _serve(
     interrupted: Callable[[], str],
     report: Report,
 ) -> Outcome:
-    job, ranks = setup.job, setup.ranks
+    job, ranks = setup.whole_job, setup.ranks
     assert setup.optimizer is not None
     limits = job.limits(setup.share.facts.training_samples)
     core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))

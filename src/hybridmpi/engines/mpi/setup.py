@@ -1,24 +1,25 @@
 """What every rank does before training starts: data, model, and a plan of the memory."""
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import psutil
 import torch
 from torch import Tensor
 
-from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
+from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
+from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.resources import memory_limit_bytes
 
 if TYPE_CHECKING:
+    from hybridmpi.config import Job
     from hybridmpi.learning.optimizer import ServerOptimizer
 
 _TRANSPORTS = {
@@ -28,16 +29,33 @@ _TRANSPORTS = {
 }
 
 
+class Host(NamedTuple):
+    """Where a rank runs."""
+
+    name: str
+    cores: int
+    device: str
+
+
 class Setup:
     """What every rank needs before training starts: its data, the model, a checked plan."""
 
-    def __init__(self, ranks: Ranks, job: Job) -> None:
+    def __init__(self, ranks: Ranks, job: "Job | None") -> None:
+        """Prepare on all ranks together; `job` is rank 0's, and of no use elsewhere."""
         self.ranks = ranks
-        self.job = job
-        self.share = share_out(ranks.comm, ranks.memory, job)
+        self._whole_job = job if ranks.is_server else None
+        self.job: RankJob = ranks.comm.bcast(RankJob.of(job) if job and ranks.is_server else None)
+        number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
+        self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
+        self.share = share_out(ranks.comm, ranks.memory, self.job.whole, self.device)
         self.model, self.initial = agree(ranks.comm, self._build_model)
         self.layout = self.model.layout
-        self.delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
+        self.delays = Delays(
+            self.job.seed,
+            self.job.delayed_fraction,
+            self.job.delay_min_s,
+            self.job.delay_max_s,
+        )
         self.delayed = self.delays.delayed_workers(ranks.num_workers)
         self.optimizer = agree(
             ranks.comm, lambda: self._build_optimizer() if ranks.is_server else None
@@ -49,15 +67,21 @@ class Setup:
     def _build_model(self) -> tuple[FlatModel, Tensor]:
         facts = self.share.facts
         model = build_model(
-            self.job.model.name,
+            self.job.model,
             input_shape=facts.shape,
             num_classes=facts.num_classes,
-            seed=self.job.run.seed,
+            seed=self.job.seed,
         )
-        if self.job.model.initial is not None:
-            load_initial(model, self.job.model.initial)
+        if self.job.initial is not None:
+            load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
-        return FlatModel(model), initial
+        return FlatModel(model.to(self.device)), initial
+
+    @property
+    def whole_job(self) -> "Job":
+        """The job, on the server."""
+        assert self._whole_job is not None
+        return self._whole_job
 
     def describe(self) -> str:
         """Return the memory plan and the transport in words."""
@@ -72,7 +96,7 @@ class Setup:
     def _build_optimizer(self) -> "ServerOptimizer":
         from hybridmpi.learning.optimizer import ServerOptimizer
 
-        section = self.job.optimizer
+        section = self.whole_job.optimizer
         return ServerOptimizer(
             section.name,
             self.layout,
@@ -85,8 +109,8 @@ class Setup:
         return choose_transport(
             self.ranks,
             self.layout.size,
-            self.job.run.transport,
-            is_collective=self.job.method.is_collective,
+            self.job.transport,
+            is_collective=self.job.is_collective,
         )
 
     def _plan(self) -> MemoryPlan:
@@ -94,13 +118,16 @@ class Setup:
         vectors = num_vectors(self.ranks, self.choice.transport)
         if not self.ranks.is_server:
             return worker_plan(size, vectors, data_bytes)
-        run, every_s = self.job.run, self.job.evaluation.every_s
+        run, every_s = self.whole_job.run, self.whole_job.evaluation.every_s
         snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
         return server_plan(size, vectors, snapshots, data_bytes)
 
     def _check_memory(self) -> int:
         """Return what all ranks of this node need together."""
         needed: int = self.ranks.node.allreduce(self.plan.total_bytes)
-        available = min(psutil.virtual_memory().available, memory_limit_bytes())
-        check_fits(needed, available, socket.gethostname())
+        if self.ranks.node.rank == 0:
+            import psutil  # which the other ranks have no use for
+
+            available = min(psutil.virtual_memory().available, memory_limit_bytes())
+            check_fits(needed, available, socket.gethostname())
         return needed

@@ -3,6 +3,7 @@
 Where a node has too little shared memory for that, each worker is sent a copy of its shard.
 """
 
+import json
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from hybridmpi.config import Job
 from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of
 from hybridmpi.engines.memory import mib
 from hybridmpi.engines.mpi.agreement import agree, wait
@@ -43,19 +43,20 @@ class Share:
     shortages: tuple[str, ...]
 
 
-def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: Job) -> Share:
+def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: str, device: torch.device) -> Share:
     """Load the data set on one rank per node, and give each rank what it needs of it.
 
     Args:
         comm: Rank 0 is the server.
         memory: Of the ranks on this node, in the order of `comm`; the first one loads.
-        job: The job.
+        job: The whole job, as JSON.
+        device: Where this rank's batches go.
 
     Raises:
         UserError: On all ranks, if the data set cannot be loaded or shared out.
     """
     node, worker = memory.node, comm.rank
-    loaded = agree(comm, lambda: LoadedData(job, comm.size - 1) if node.rank == 0 else None)
+    loaded = agree(comm, lambda: _load(job, comm.size - 1) if node.rank == 0 else None)
     facts: Facts = comm.bcast(loaded.facts if loaded else None)
     to_share = [*loaded.training, torch.cat(loaded.shards)] if loaded else []
     shortages = comm.allgather(_shortage(to_share))
@@ -70,10 +71,16 @@ def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: Job) -> Share:
     return Share(
         facts,
         held_bytes + sum(_bytes(part) for part in evaluation or ()),
-        batches_of(worker, job, facts, samples, shard) if worker else None,
+        batches_of(worker, facts, samples, shard, device) if worker else None,
         evaluation,
         tuple(filter(None, shortages)),
     )
+
+
+def _load(job: str, num_workers: int) -> LoadedData:
+    from hybridmpi.config.load import parse_job
+
+    return LoadedData(parse_job(json.loads(job), "job"), num_workers)
 
 
 def _shortage(tensors: Sequence[Tensor]) -> str:

@@ -1,34 +1,37 @@
 """A whole training run under MPI, as each rank sees it."""
 
-import hashlib
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from hybridmpi.config import Job
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
 from hybridmpi.engines.mpi.ranks import Ranks
-from hybridmpi.engines.mpi.setup import Setup
+from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.mpi.worker import work
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.status import Report
 from hybridmpi.errors import UserError
+from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.gradients import Gradient, GradientComputer
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
 
 _REPORT_LIMIT_S = 5.0
 
 
 def train(
-    job: Job,
+    job: "Job | None",
     output: Path,
     *,
     force: bool = False,
@@ -39,7 +42,7 @@ def train(
     """Train on all ranks of the world; every rank calls this.
 
     Args:
-        job: The job, the same on all ranks.
+        job: The job; rank 0's counts.
         output: The run file, which rank 0 writes.
         force: Replace a run file that is there already.
         interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
@@ -67,17 +70,17 @@ def train(
 
 def _train(
     ranks: Ranks,
-    job: Job,
+    job: "Job | None",
     output: Path,
     force: bool,
     interrupted: Callable[[], str],
     report: Report,
     tell: Callable[[str], None],
 ) -> Outcome | None:
-    agree(ranks.comm, lambda: _check_world(ranks, job))
+    agree(ranks.comm, lambda: _check_world(ranks))
     torch.set_num_threads(ranks.threads)
     setup = Setup(ranks, job)
-    hosts = ranks.comm.allgather((socket.gethostname(), ranks.cores))
+    hosts = ranks.comm.allgather(Host(socket.gethostname(), ranks.cores, str(setup.device)))
     if ranks.is_server:
         # What this imports is of no use to a worker, and takes time to load on each of them.
         from hybridmpi.engines.mpi.serve import serve
@@ -90,24 +93,21 @@ def _train(
     return None
 
 
-def _check_world(ranks: Ranks, job: Job) -> None:
+def _check_world(ranks: Ranks) -> None:
     if ranks.num_workers < 1:
         raise UserError(
             "there is one rank only, but a run needs a server and at least one worker; start it "
             "with `hybridmpi launch -n 5 ...` or mpirun. If mpirun was asked for more ranks, it "
             "belongs to another MPI than mpi4py uses: see `hybridmpi doctor`"
         )
-    digests = ranks.comm.allgather(hashlib.sha256(job.model_dump_json().encode()).hexdigest())
-    if len(set(digests)) > 1:
-        different = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
-        raise UserError(
-            f"rank {different} has another job than rank 0; give all ranks the same job file "
-            "and the same --set options"
-        )
 
 
 def _work(setup: Setup) -> None:
-    computer = GradientComputer(setup.model, seed=setup.job.run.seed)
+    job, device = setup.job, setup.device
+    accelerator = Accelerator(device, setup.layout.size) if device.type != "cpu" else None
+    computer = GradientComputer(
+        setup.model, seed=job.seed, precision=job.precision, accelerator=accelerator
+    )
     number, batches = setup.ranks.comm.rank, setup.share.batches
     assert batches is not None
 
@@ -124,11 +124,13 @@ def _work(setup: Setup) -> None:
         setup.ranks,
         setup.layout.size,
         setup.choice.transport,
-        can_be_cancelled=setup.job.method.cancels,
+        can_be_cancelled=job.cancels,
     )
     try:
         work(end, number, compute, setup.delays if number in setup.delayed else None)
         end.close()
+        if accelerator is not None:
+            accelerator.close()
     except Exception:
         failure = f"worker {number} failed:\n{traceback.format_exc()}"
         end.fail(failure, _REPORT_LIMIT_S)

@@ -1,0 +1,50 @@
+"""What of a job every rank needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
+
+
+@dataclass(frozen=True)
+class RankJob:
+    """What rank 0 tells the others of its job; so a worker imports neither pydantic nor the job.
+
+    The fields are the job's.
+
+    Attributes:
+        whole: All of it, as JSON, for a rank that loads the data set.
+    """
+
+    whole: str
+    seed: int
+    model: str
+    initial: Path | None
+    precision: Literal["float32", "bfloat16"]
+    device: Literal["auto", "cpu", "cuda"]
+    transport: Literal["auto", "messages", "shared"]
+    is_collective: bool
+    cancels: bool
+    delayed_fraction: float
+    delay_min_s: float
+    delay_max_s: float
+
+    @classmethod
+    def of(cls, job: "Job") -> Self:
+        """Take from a job what every rank needs."""
+        return cls(
+            whole=job.model_dump_json(),
+            seed=job.run.seed,
+            model=job.model.name,
+            initial=job.model.initial,
+            precision=job.model.precision,
+            device=job.run.device,
+            transport=job.run.transport,
+            is_collective=job.method.is_collective,
+            cancels=job.method.cancels,
+            delayed_fraction=job.delays.fraction,
+            delay_min_s=job.delays.min_s,
+            delay_max_s=job.delays.max_s,
+        )
