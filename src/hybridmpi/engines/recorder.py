@@ -79,6 +79,11 @@ class Recorder:
         """Record how long the server was busy with the last push."""
         self._server_s.append(server_s)
 
+    def served_also(self, server_s: float) -> None:
+        """Record that the last push kept the server busy for longer; if written, it stays so."""
+        if self._server_s:
+            self._server_s[-1] += server_s
+
     def step(self, step: Step, now_s: float) -> None:
         """Record a step and the weights of its gradients."""
         self._last_step = step

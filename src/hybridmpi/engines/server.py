@@ -120,12 +120,18 @@ class Server:
         if self.core.stop_reason and not self.end_s:
             self.end_s = min(now_s, self._limits.time_s)
 
-    def add_up(self) -> None:
-        """Add up the gradients that have been taken, and give back all rows but the first's."""
-        if len(self._rows) > 1:
-            self._update.fold()
-            self._free(self._rows[1:])
-            del self._rows[1:]
+    def add_up(self) -> bool:
+        """Add up the gradients that have been taken, and give back all rows but the first's.
+
+        Returns:
+            Whether there was anything to add.
+        """
+        if len(self._rows) < 2:
+            return False
+        self._update.fold()
+        self._free(self._rows[1:])
+        del self._rows[1:]
+        return True
 
     def finish(self) -> None:
         """Snapshot the parameters at the end of the run."""

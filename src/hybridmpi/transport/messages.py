@@ -87,6 +87,11 @@ class MessageServer:
         """The parameters of the version in force, shape [size]."""
         return self._slot.frame.vector
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more pushes can arrive until a row is given back."""
+        return not self._free_rows and not self._arriving
+
     def row(self, row: int) -> Tensor:
         """Return a row of the gradient buffer, shape [size]."""
         return self._rows[row].vector

@@ -19,6 +19,7 @@ from hybridmpi.transport.waiting import Patience, wait_until
 
 ALIGNMENT_BYTES = 64
 _SPARE_BYTES = 16 << 20  # for others, and for what the library keeps beside a window's content
+_PAGE_BYTES = 4096
 _LIMIT_S = 600.0  # for the first rank of a node to write what it shares
 _OPEN_MPI_FOLDER = "OMPI_MCA_osc_sm_backing_directory"
 _USUAL_FOLDER = Path("/dev/shm")
@@ -61,6 +62,8 @@ class NodeMemory:
         part = -(-size_bytes // self.node.size)
         memory[part * self.node.rank : part * (self.node.rank + 1)].zero_()
         self._meet(window)
+        if is_first:  # often the server, which is not to map page after page while it trains
+            memory[::_PAGE_BYTES].sum()
         return window, memory
 
     def share(self, tensors: Sequence[Tensor]) -> list[Tensor]:

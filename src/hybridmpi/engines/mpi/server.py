@@ -1,5 +1,6 @@
 """Rank 0 while training: waits for pushes, and does what is due now and then."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from hybridmpi.transport.messages import MessageServer
 from hybridmpi.transport.waiting import Patience
 
 _HOUSEKEEPING_S = 0.1
+_LULL_S = 0.5e-3  # without a push; within it the next ones may be added up in the same pass
 
 
 class Loop:
@@ -50,6 +52,7 @@ class Loop:
         self._clock = clock
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
+        self._busy_until_s = 0.0
 
     def serve(self) -> bool:
         """Train until a limit is reached.
@@ -65,6 +68,7 @@ class Loop:
         self._server.start()
         while not core.is_finished:
             if not self._take_arrivals():
+                self._add_up_in_a_lull()
                 self._patience.pause()
             if self._now_s() >= self._next_housekeeping_s and not self._keep_house():
                 break
@@ -75,26 +79,25 @@ class Loop:
         return self._clock() - self._started_s
 
     def _take_arrivals(self) -> bool:
-        """Take what has arrived; how long each push kept the server busy includes receiving it.
-
-        What arrived together is added up together: it belongs to the last of these pushes.
-        """
+        """Take what has arrived; how long each push kept the server busy includes receiving it."""
         has_arrived, free_s = False, self._now_s()
         for push in self._end.arrivals():
-            if has_arrived:
-                free_s = self._served_since(free_s)
             has_arrived = True
             self._server.take(push, self._now_s())
+            busy_since_s, free_s = free_s, self._now_s()
+            self._server.recorder.served(free_s - busy_since_s)
         if has_arrived:
-            self._server.add_up()
-            self._served_since(free_s)
+            self._busy_until_s = free_s
             self._patience.reset()
         return has_arrived
 
-    def _served_since(self, busy_since_s: float) -> float:
+    def _add_up_in_a_lull(self) -> None:
+        """Use the wait for the next push, or make room for it."""
         now_s = self._now_s()
-        self._server.recorder.served(now_s - busy_since_s)
-        return now_s
+        if self._end.is_full or now_s > self._busy_until_s + _LULL_S:
+            if self._server.add_up():
+                self._server.recorder.served_also(self._now_s() - now_s)
+            self._busy_until_s = math.inf  # until the next arrival there is nothing more to add
 
     def _keep_house(self) -> bool:
         """Do what is due now and then; say whether to go on."""
