@@ -131,7 +131,7 @@ def measure(
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
     bound = run_bound(ranks, size, threshold, seconds)
-    count = ranks.comm.bcast(max(ROUNDS, int(bound * seconds / 4 / ranks.num_workers))) * (
+    count = ranks.comm.bcast(max(ROUNDS, int(bound * seconds / ranks.num_workers))) * (
         ranks.num_workers
     )
     warm_up = ranks.num_workers * 4
