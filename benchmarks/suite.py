@@ -162,6 +162,7 @@ PARTS = {
     ),
     "training-mnist": training("mnist"),
     "training-cifar10": training("cifar10"),
+    "compute": Part("A worker's inner loop in other forms", "compute.py", (), ("--seconds=0.1",)),
     "accuracy-mnist": accuracy("mnist", "0.95"),
     "accuracy-cifar10": accuracy("cifar10", "0.4"),
     "startup": Part(
