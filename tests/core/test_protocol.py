@@ -1,5 +1,6 @@
 """Server and workers in memory: random policies, arrivals, losses and joins hold the invariants."""
 
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -205,6 +206,43 @@ def test_one_gradient_of_each_batch_and_versions_never_go_back(data, method, num
         versions = [push.version for push in world.pushed if push.worker == number]
         assert batches == sorted(set(batches))
         assert versions == sorted(versions)
+
+
+def play(method, limits, num_workers, seed, *, resumes):
+    """Play at random; with `resumes`, every now and then another server goes on."""
+    world, told, chance = start(method, limits, num_workers), [], random.Random(seed)
+    for number in range(400):
+        if world.server.is_finished:
+            break
+        changes = [("join", worker) for worker in sorted(world.lost)]
+        if world.losses < MOST_LOSSES:
+            changes += [("lose", worker) for worker in sorted(world.computing | world.waiting)]
+        busy = [("push", worker) for worker in sorted(world.computing)]
+        busy += [("arrive", number) for number in range(min(1, len(world.in_flight)))]
+        action, which = chance.choice(changes if changes and chance.random() < 0.1 else busy)
+        now_s = 0.5 * number
+        if action == "push":
+            world.push(which, chance.randint(1, 9), chance.random() < 0.9)
+        elif action == "arrive":
+            push = world.in_flight.pop(0)
+            world.pushed.append(push)
+            told.append(world.server.receive(push, now_s))
+            world.carry_out(told[-1])
+        elif action == "lose":
+            world.lose(which, now_s)
+        else:
+            world.join(which)
+        if resumes and not world.server.stop_reason and number % 7 == seed % 7:
+            world.server = ParameterServer.resumed(method, limits, world.server.state())
+    return told
+
+
+@settings(max_examples=100, deadline=None)
+@given(method=methods, num_workers=st.integers(1, 7), seed=st.integers(0, 10**6))
+def test_a_server_that_goes_on_for_another_decides_alike(method, num_workers, seed):
+    limits = Limits(gradients=60)
+    expected = play(method, limits, num_workers, seed, resumes=False)
+    assert play(method, limits, num_workers, seed, resumes=True) == expected
 
 
 @given(method=methods, gradients=st.integers(1, 30))

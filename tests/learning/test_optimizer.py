@@ -165,3 +165,35 @@ def test_scaled_gradient_is_the_one_that_is_clipped_and_remembered() -> None:
     for _ in range(2):
         optimizer.step(parameters, parameters, torch.tensor([1.0, 8.0]), 0.25, 1.0)
     assert parameters.tolist() == [-0.25 - 0.375, -1.0 - 1.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sgd", {"momentum": 0.9, "nesterov": True}),
+        ("sgd", {"weight_decay": 0.1}),
+        ("sgd", {}),
+        ("rmsprop", {"centered": True, "momentum": 0.5}),
+        ("adam", {"amsgrad": True}),
+        *((name, {}) for name in ("asgd", "rprop", "adagrad", "adadelta", "adamax", "nadam")),
+        *((name, {}) for name in ("adamw", "radam", "adafactor")),
+    ],
+)
+def test_an_optimizer_that_goes_on_for_another_takes_the_same_steps(
+    name: str, options: dict[str, Any]
+) -> None:
+    layout = Layout.of(nn.Linear(3, 4))
+    random = torch.Generator().manual_seed(0)
+    gradients = torch.randn(6, layout.size, generator=random)
+
+    def steps(optimizer: ServerOptimizer, parameters: Tensor, rows: Tensor) -> Tensor:
+        for row in rows:
+            optimizer.step(parameters, parameters, row.clone(), 1.0, 0.1)
+        return parameters
+
+    first, second = (ServerOptimizer(name, layout, options=options) for _ in range(2))
+    parameters = steps(first, torch.ones(layout.size), gradients[:3])
+    kept = {key: value.clone() for key, value in first.state().items()}
+    expected = steps(first, parameters.clone(), gradients[3:])
+    second.resume(kept)
+    assert torch.equal(steps(second, parameters.clone(), gradients[3:]), expected)

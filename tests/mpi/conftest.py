@@ -93,16 +93,17 @@ class Running:
 
     def left_alive(self, within_s: float = 10.0) -> list[psutil.Process]:
         """Return the processes of this command that are still there after some seconds."""
-        return psutil.wait_procs(list(self._processes()), timeout=within_s)[1]
+        return psutil.wait_procs(list(self.processes()), timeout=within_s)[1]
 
     def end(self) -> None:
         """End all that the command has started."""
-        for process in self._processes():
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.communicate()
 
-    def _processes(self) -> Iterator[psutil.Process]:
+    def processes(self) -> Iterator[psutil.Process]:
+        """Yield the processes of this command."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get(MARK) == self._mark:

@@ -1,10 +1,20 @@
-"""The arguments that name a job: shared by the commands that read one."""
+"""The arguments that name a job, or a checkpoint to go on from: shared by the commands."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+if TYPE_CHECKING:
+    from hybridmpi.checkpoints.file import State
+    from hybridmpi.config import Job
+
 job_argument = click.argument("job", type=click.Path(path_type=Path), metavar="JOB.toml")
+
+job_or_resume_argument = click.argument(
+    "job", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False
+)
 
 settings_option = click.option(
     "--set",
@@ -14,3 +24,73 @@ settings_option = click.option(
     help="Replace a field of the job, e.g. --set run.seed=3; an empty value takes it out. Can be "
     "given many times; `hybridmpi config JOB.toml` lists the fields.",
 )
+
+resume_option = click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Go on from a checkpoint instead of a JOB.toml: a file, or a folder, whose newest counts. "
+    "The run file beside that folder is replaced by one that begins with what it held then.",
+)
+
+# What may be another when a run goes on: it ends later, or runs elsewhere, but is the same run.
+_CHANGEABLE = {
+    *("run.time_limit_s", "run.gradient_limit", "run.step_limit", "run.epoch_limit"),
+    *("run.straggler_limit_s", "run.non_finite_limit", "run.transport", "run.device"),
+    *("checkpoint.every_s", "checkpoint.every_steps", "checkpoint.keep"),
+    *("data.root", "data.download"),
+}
+
+
+class Task(NamedTuple):
+    """What is to be run: a job from its beginning, or from a checkpoint on."""
+
+    job: "Job"
+    output: Path
+    resume: "State | None" = None
+
+
+def task(job: Path | None, settings: Sequence[str], resume: Path | None, engine: str) -> Task:
+    """Return what to run.
+
+    Args:
+        job: The job file, if one is named.
+        settings: What replaces its fields.
+        resume: The checkpoint, or a folder of them, if one is named.
+        engine: The engine that is to go on: `mpi` or `simulate`.
+
+    Raises:
+        UsageError: If both a job and a checkpoint are named, or neither.
+        UserError: If what is named cannot be run.
+    """
+    from hybridmpi.config import load_job
+
+    if (job is None) == (resume is None):
+        raise click.UsageError("Give a JOB.toml, or --resume CHECKPOINT, whose job goes on.")
+    if job is not None:
+        loaded = load_job(job, settings)
+        return Task(loaded, loaded.output(job.stem))
+    assert resume is not None
+    return _from_checkpoint(resume, settings, engine)
+
+
+def _from_checkpoint(resume: Path, settings: Sequence[str], engine: str) -> Task:
+    from hybridmpi.checkpoints.file import newest, read_state, run_file_of
+    from hybridmpi.config.load import change_job
+    from hybridmpi.errors import UserError
+
+    for setting in settings:
+        name = setting.partition("=")[0].strip()
+        if name not in _CHANGEABLE:
+            raise UserError(
+                f"--set {setting}: {name} cannot change when a run goes on; what can is "
+                + ", ".join(sorted(_CHANGEABLE))
+            )
+    path = newest(resume)
+    state = read_state(path)
+    written_by = state.facts.get("engine")
+    if written_by != engine:
+        command = {"mpi": "train", "simulate": "simulate"}.get(str(written_by), "another version")
+        raise UserError(f"'{path}' was written by `hybridmpi {command}`; resume it with that")
+    job = change_job(state.facts.get("job", {}), settings, str(path))
+    return Task(job, run_file_of(path), state)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import click
 
@@ -60,11 +59,12 @@ def launch(ranks: int, mpirun: str | None, only_print: bool, train_args: tuple[s
 
 def _check_train_args(train_args: tuple[str, ...]) -> None:
     """Have mistakes in the arguments and in the job told here, once, instead of on every rank."""
+    from hybridmpi.cli.job_options import task
     from hybridmpi.cli.train import train
-    from hybridmpi.config import load_job
 
     with train.make_context("hybridmpi train", list(train_args)) as context:
-        load_job(Path(context.params["job"]), context.params["settings"])
+        given = context.params
+        task(given["job"], given["settings"], given["resume"], "mpi")
 
 
 def _is_terminal() -> bool:

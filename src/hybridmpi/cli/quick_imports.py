@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Leave the garbage collector out of the imports within, and what they make out of it later.
+    """Leave the garbage collector out of the imports within.
 
     Hardly anything that is made by an import is ever garbage, but the collector looks through all
     of it again and again: a fifth of the time that `import torch` takes, on each rank.
@@ -16,5 +16,4 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()

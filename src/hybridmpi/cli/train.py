@@ -4,30 +4,39 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
-from hybridmpi.cli.job_options import job_argument, settings_option
+from hybridmpi.cli.job_options import (
+    job_or_resume_argument,
+    resume_option,
+    settings_option,
+    task,
+)
 from hybridmpi.cli.quick_imports import quick_imports
-
-if TYPE_CHECKING:
-    from hybridmpi.config import Job
 
 _FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
 
 
 @click.command()
-@job_argument
+@job_or_resume_argument
 @settings_option
+@resume_option
 @click.option("--force", is_flag=True, help="Replace the run file if it is there already.")
 @click.option("--live", is_flag=True, help="Show a live panel instead of a line every 5 s.")
-def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None:
+def train(
+    job: Path | None,
+    settings: tuple[str, ...],
+    resume: Path | None,
+    force: bool,
+    live: bool,
+) -> None:
     """Train under mpirun: rank 0 is the parameter server, all other ranks are workers.
 
-    On one machine `hybridmpi launch` finds mpirun and its flags.
+    On one machine `hybridmpi launch` finds mpirun and its flags. With [checkpoint] in the job, a
+    run that was killed or stopped goes on with --resume CHECKPOINT instead of JOB.toml.
 
     Example: mpirun -n 26 hybridmpi train jobs/cifar10.toml --set method.preset=async
 
@@ -47,14 +56,17 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
     interruption = Interruption()
     is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
     try:
-        checked = agree(MPI.COMM_WORLD, lambda: _load_job(job, settings) if is_server else None)
-        output = checked.output(job.stem) if checked is not None else Path()
+        asked = agree(
+            MPI.COMM_WORLD, lambda: task(job, settings, resume, "mpi") if is_server else None
+        )
+        output = asked.output if asked is not None else Path()
         with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
             watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
             outcome = train_on_all_ranks(
-                checked,
+                asked and asked.job,
                 output,
                 force=force,
+                resume=asked and asked.resume,
                 interrupted=interruption.reason,
                 report=watcher.report,
                 tell=watcher.tell,
@@ -69,12 +81,6 @@ def train(job: Path, settings: tuple[str, ...], force: bool, live: bool) -> None
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
-
-
-def _load_job(job: Path, settings: Sequence[str]) -> "Job":
-    from hybridmpi.config import load_job  # which a worker has no use for
-
-    return load_job(job, settings)
 
 
 def _end_without_stragglers() -> NoReturn:

@@ -347,6 +347,17 @@ class EvaluationSection(Table):
     """steps between snapshots"""
 
 
+class CheckpointSection(Table):
+    """When the run's whole state is written down, to go on from with --resume."""
+
+    every_s: Positive | None = None
+    """seconds of real time between checkpoints"""
+    every_steps: Count | None = None
+    """steps between checkpoints"""
+    keep: Count = 2
+    """how many of the newest stay"""
+
+
 class Job(Table):
     """A whole job."""
 
@@ -358,6 +369,7 @@ class Job(Table):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     delays: DelaysSection = Field(default_factory=DelaysSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     simulate: SimulateSection = Field(default_factory=SimulateSection)
 
     @model_validator(mode="before")

@@ -1,5 +1,8 @@
 """The gradient buffer: pushes that have arrived and are not yet in a step."""
 
+from collections.abc import Sequence
+from typing import Self
+
 from hybridmpi.core.messages import Push
 
 
@@ -16,6 +19,14 @@ class GradientBuffer:
         self.pushes: list[Push] = []
         self.staleness: list[int] = []
         self.weights: list[float] = []
+
+    @classmethod
+    def of(cls, pushes: Sequence[Push], staleness: Sequence[int], weights: Sequence[float]) -> Self:
+        """Return a buffer that holds this already."""
+        buffer = cls()
+        buffer.pushes, buffer.staleness = list(pushes), list(staleness)
+        buffer.weights = list(weights)
+        return buffer
 
     def __len__(self) -> int:
         return len(self.pushes)

@@ -12,9 +12,9 @@ The rules that this file keeps:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from hybridmpi.core.aggregation import Aggregation, scale
 from hybridmpi.core.gradient_buffer import GradientBuffer
@@ -67,6 +67,31 @@ class Limits:
     samples: float = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """All that a server knows while its run goes on.
+
+    Attributes:
+        version: As the server's; so with the next two.
+        gradients: As the server's.
+        samples: As the server's.
+        pushes: The gradient buffer, in arrival order.
+        staleness: Of each push in it.
+        weights: Of each push in it.
+        waiting: The workers that wait, in the order in which they began to.
+        computing: The workers that compute, and the version that each was released with.
+    """
+
+    version: int
+    gradients: int
+    samples: int
+    pushes: tuple[Push, ...]
+    staleness: tuple[int, ...]
+    weights: tuple[float, ...]
+    waiting: tuple[int, ...]
+    computing: Mapping[int, int]
+
+
 class ParameterServer:
     """Decides what happens to every push; knows no MPI, no clock and no numbers but counts.
 
@@ -87,6 +112,30 @@ class ParameterServer:
         self._buffer = GradientBuffer()
         self._waiting = dict.fromkeys(workers)  # in the order in which they began to wait
         self._computing: dict[int, int] = {}  # worker: version it was released with
+
+    @classmethod
+    def resumed(cls, method: Method, limits: Limits, state: ServerState) -> Self:
+        """Return a server that goes on where another one was."""
+        server = cls(method, limits, state.waiting)
+        server.version, server.gradients = state.version, state.gradients
+        server.samples = state.samples
+        server._buffer = GradientBuffer.of(state.pushes, state.staleness, state.weights)
+        server._computing = dict(state.computing)
+        return server
+
+    def state(self) -> ServerState:
+        """Return what another server needs to go on from here, before the run is over."""
+        buffer = self._buffer
+        return ServerState(
+            self.version,
+            self.gradients,
+            self.samples,
+            tuple(buffer.pushes),
+            tuple(buffer.staleness),
+            tuple(buffer.weights),
+            tuple(self._waiting),
+            dict(self._computing),
+        )
 
     @property
     def active_workers(self) -> int:
@@ -111,6 +160,15 @@ class ParameterServer:
     def start(self) -> list[Instruction]:
         """Release all workers with the initial parameters."""
         return self._release(tuple(self._waiting))
+
+    def go_on(self, workers: tuple[int, ...], now_s: float) -> list[Instruction]:
+        """Release workers that wait, but for no step; first step if that is due.
+
+        Args:
+            workers: Those whose pushes are not in the gradient buffer.
+            now_s: Seconds on the training clock.
+        """
+        return self._advance(now_s, workers)
 
     def receive(self, push: Push, now_s: float) -> list[Instruction]:
         """Take a push.
@@ -141,10 +199,10 @@ class ParameterServer:
             return [Discard(push, "cancelled"), *self._advance(now_s)]
         reason = self._discard_reason(push, staleness)
         if reason is not None:
-            return [Discard(push, reason), *self._advance(now_s, free=push.worker)]
+            return [Discard(push, reason), *self._advance(now_s, (push.worker,))]
         weight = self._buffer.add(push, staleness, self._method.stale.damping(staleness))
         continues = self._method.after_push == "continue"
-        advanced = self._advance(now_s, free=push.worker if continues else None)
+        advanced = self._advance(now_s, (push.worker,) if continues else ())
         return [Accumulate(push, weight), *advanced]
 
     def lose(self, worker: int, now_s: float) -> list[Instruction]:
@@ -224,15 +282,15 @@ class ParameterServer:
         if self.samples >= limits.samples:
             self.stop_reason = self.stop_reason or "epoch limit"
 
-    def _advance(self, now_s: float, free: int | None = None) -> list[Instruction]:
-        """Step if that is due; then answer the worker that is free anyway, and all that waited."""
+    def _advance(self, now_s: float, free: tuple[int, ...] = ()) -> list[Instruction]:
+        """Step if that is due; then answer the workers free anyway, and all that waited."""
         stepped = self._step_if_due(now_s)
         self._check_limits()
         if self.stop_reason:
             return stepped + self._stop_waiting()
         if stepped:
             return stepped + self._release(tuple(self._waiting)) + self._cancel()
-        return self._release((free,)) if free is not None else []
+        return self._release(free)
 
     def _release(self, workers: tuple[int, ...]) -> list[Instruction]:
         for worker in workers:

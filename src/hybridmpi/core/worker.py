@@ -19,9 +19,9 @@ class Worker:
     one begins on the new version.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, first_batch: int = 0) -> None:
         self.number = number
-        self._batch = -1
+        self._batch = first_batch - 1
         self._version = -1
 
     def release(self, version: int) -> Compute:

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,25 @@ class Recorder:
         self._next_batch: defaultdict[int, int] = defaultdict(int)  # by worker
         self._next_flush_s = 0.0
         self._written = 0  # rows of pushes in the run file
+
+    def state(self) -> dict[str, Any]:
+        """Return what another recorder needs to go on from here; what was recorded is written."""
+        self.flush()
+        return {
+            "non_finite_in_a_row": self.non_finite_in_a_row,
+            "discarded": self.discarded,
+            "next_batch": list(self._next_batch.items()),
+            "rows": self.writer.num_rows(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where another recorder was, with a run file that holds what it had written."""
+        self.non_finite_in_a_row = state["non_finite_in_a_row"]
+        self.discarded = state["discarded"]
+        self._next_batch.update(dict(state["next_batch"]))
+        rows = self.writer.rows(GRADIENTS)
+        self._numbers = np.flatnonzero(rows["accepted"] & (rows["step"] < 0))
+        self._buffered, self._written = rows[self._numbers], len(rows)
 
     @property
     def recent_loss(self) -> float:

@@ -66,6 +66,11 @@ def replay(run: Run, job: Job, *, report: Callable[[int, int], None] = lambda *_
 
 class _Replay:
     def __init__(self, run: Run, job: Job) -> None:
+        if run.attributes.get("shared_out_anew"):
+            raise UserError(
+                f"'{run.path}' went on from a checkpoint with another number of workers, among "
+                "which its data were shared out anew; such a run cannot be replayed"
+            )
         self._run = run
         self._verdict = Verdict(other_conditions=list(other_conditions(run)))
         self._worker_threads = int(run.attributes["torch_threads"])

@@ -1,12 +1,14 @@
 """What every engine does with a push: the core decides, and its instructions are carried out."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from hybridmpi.checkpoints.file import State, prefixed, without_prefix
 from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Release, Step, Stop
-from hybridmpi.core.server import Limits, ParameterServer
+from hybridmpi.core.server import Limits, ParameterServer, ServerState
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.engines.status import Status, fraction_done
@@ -38,6 +40,19 @@ class End(Protocol):
 
     def stop(self, workers: Sequence[int], /) -> None:
         """Tell these workers that the run is over."""
+
+
+def server_state(facts: Mapping[str, Any]) -> ServerState:
+    """Return the core's state out of a checkpoint's."""
+    return ServerState(
+        **{
+            **facts,
+            "pushes": tuple(Push(*push) for push in facts["pushes"]),
+            "staleness": tuple(facts["staleness"]),
+            "weights": tuple(facts["weights"]),
+            "computing": {int(worker): version for worker, version in facts["computing"].items()},
+        }
+    )
 
 
 class Server:
@@ -81,11 +96,48 @@ class Server:
         self._non_finite_limit = non_finite_limit
         self._stepped_samples = 0
         self._rows: list[int] = []  # those that the next step still needs
+        self._has_sum = False  # whether what was accumulated before this run went on is in none
 
     def start(self) -> None:
         """Publish the initial parameters and release all workers."""
         self._end.publish(0)
         self.carry_out(self.core.start(), 0.0)
+
+    def state(self) -> State:
+        """Return what another server needs to go on from here; nobody changes it any more."""
+        self.add_up()
+        snapshots = self._snapshots.state()
+        changing = {
+            "parameters": self._end.parameters,
+            **prefixed("update", self._update.state()),
+        }
+        return State(
+            {
+                **{name: tensor.clone() for name, tensor in changing.items()},
+                **prefixed("snapshot", snapshots.tensors),
+            },
+            {
+                "core": asdict(self.core.state()),
+                "recorder": self.recorder.state(),
+                "snapshots": snapshots.facts,
+                "stepped_samples": self._stepped_samples,
+            },
+        )
+
+    def resume(self, state: State) -> None:
+        """Go on where another server was; the core and the parameters do already."""
+        self._update.resume(without_prefix("update", state.tensors))
+        self._has_sum = bool(state.facts["core"]["pushes"])
+        self._snapshots.resume(
+            State(without_prefix("snapshot", state.tensors), state.facts["snapshots"])
+        )
+        self.recorder.resume(state.facts["recorder"])
+        self._stepped_samples = state.facts["stepped_samples"]
+
+    def go_on(self, free: tuple[int, ...], now_s: float) -> None:
+        """Publish the parameters, after `resume`, and release these workers."""
+        self._end.publish(self.core.version)
+        self.carry_out(self.core.go_on(free, now_s), now_s)
 
     def take(self, push: Push, now_s: float) -> None:
         """Take a push that has arrived, at `now_s` on the training clock.
@@ -126,11 +178,12 @@ class Server:
         Returns:
             Whether there was anything to add.
         """
-        if len(self._rows) < 2:
+        needed = 0 if self._has_sum else 1
+        if len(self._rows) <= needed:
             return False
         self._update.fold()
-        self._free(self._rows[1:])
-        del self._rows[1:]
+        self._free(self._rows[needed:])
+        del self._rows[needed:]
         return True
 
     def finish(self) -> None:
@@ -164,6 +217,7 @@ class Server:
         self._stepped_samples += sum([push.samples for push in step.pushes])
         self._free(self._rows)
         self._rows.clear()
+        self._has_sum = False
         end.publish(step.version)
         self._snapshots.after_step(now_s, step.version, self._stepped_samples, end.parameters)
         self.recorder.step(step, now_s)

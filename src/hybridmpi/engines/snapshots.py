@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hybridmpi.checkpoints.file import State
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -53,6 +55,20 @@ class SnapshotTaker:
         self.before_step(end_s, version, samples, parameters)
         if self.taken[-1].time_s < end_s:
             self._take(end_s, version, samples, parameters)
+
+    def state(self) -> State:
+        """Return what another taker needs to go on from here; tensors are not copied."""
+        taken = [(each.time_s, each.version, each.samples) for each in self.taken]
+        tensors = {str(each.version): each.parameters for each in self.taken}
+        return State(tensors, {"points": self._points, "next_s": self._next_s, "taken": taken})
+
+    def resume(self, state: State) -> None:
+        """Go on where another taker was."""
+        self._points, self._next_s = state.facts["points"], state.facts["next_s"]
+        self.taken = [
+            Snapshot(time_s, version, samples, state.tensors[str(version)])
+            for time_s, version, samples in state.facts["taken"]
+        ]
 
     def _take(self, time_s: float, version: int, samples: int, parameters: Tensor) -> None:
         last = self.taken[-1] if self.taken else None

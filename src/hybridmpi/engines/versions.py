@@ -1,6 +1,7 @@
 """The parameters of the versions that somebody still needs, each kept once."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -28,6 +29,15 @@ class Versions:
     def __getitem__(self, version: int) -> Tensor:
         """Return the parameters of a version that is held, or the newest; shape [size]."""
         return self._vectors[version]
+
+    def vectors(self) -> dict[int, Tensor]:
+        """Return the parameters of the versions that are held, and of the newest."""
+        return dict(self._vectors)
+
+    def resume(self, vectors: Mapping[int, Tensor], newest: int) -> None:
+        """Go on with these; who holds them is still to be told by `hold`."""
+        self._vectors = dict(vectors)
+        self._newest_version, self.newest = newest, self._vectors[newest]
 
     def hold(self, version: int, holders: int = 1) -> None:
         """Keep a version until so many holders, at least one, have let it go."""

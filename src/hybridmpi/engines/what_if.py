@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hybridmpi.config import Job
+from hybridmpi.config.job import CheckpointSection
 from hybridmpi.config.load import parse_job
 from hybridmpi.config.simulate import SimulateSection
 from hybridmpi.engines.calibration import calibrate, reconstruct
@@ -66,6 +67,7 @@ def what_if(
         kept.append(RecordedTimes(modelled, recorded_s, job.run.seed))
         return kept[0]
 
+    job = job.model_copy(update={"checkpoint": CheckpointSection()})  # they lack recorded times
     simulation = Simulation(job, times=times)
     outcome = simulation.run(
         output,

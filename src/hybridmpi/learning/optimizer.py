@@ -99,6 +99,21 @@ class ServerOptimizer:
                 gradient.mul_(scale)
             self._step_with_state(source, target, gradient, learning_rate)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return the optimizer's state (momentum, ...), as "part.name"; not copied."""
+        return {
+            f"{index}.{name}": value
+            for index, tensor in enumerate(self._tensors)
+            for name, value in self._optimizer.state[tensor].items()
+            if isinstance(value, Tensor)
+        }
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another optimizer of these options was whose `state` this is."""
+        for name, value in state.items():
+            index, _, key = name.partition(".")
+            self._optimizer.state[self._tensors[int(index)]][key] = value
+
     @torch.no_grad()
     def _step_with_state(
         self, source: Tensor, target: Tensor, gradient: Tensor, learning_rate: float

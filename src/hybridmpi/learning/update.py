@@ -1,6 +1,6 @@
 """One step of the server: gradients add up, and make the next version of the parameters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -84,6 +84,28 @@ class Update:
         if self._layout.buffers:
             self._write_buffers(target)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what has been accumulated and the optimizer's state, by name; not copied."""
+        state = {f"optimizer.{name}": value for name, value in self._optimizer.state().items()}
+        if self._rows:
+            self.fold()
+            state["accumulated"] = self._rows[0][0]
+        if self._layout.buffers:
+            state["buffer_sums"] = self._buffers
+            state["buffer_samples"] = torch.tensor(self._samples)
+        return state
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another update was whose `state` this is; the tensors become ours."""
+        prefix = "optimizer."
+        self._optimizer.resume(
+            {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+        )
+        self._rows = [(state["accumulated"], 1.0)] if "accumulated" in state else []
+        if self._layout.buffers:
+            self._buffers = state["buffer_sums"]
+            self._samples = int(state["buffer_samples"])
+
     def _passes(self) -> Iterable[slice]:
         """Return the parts to go through: all at once where there is nothing to add."""
         return self._parts if len(self._rows) > 1 else [slice(0, self._layout.num_parameters)]
@@ -107,6 +129,13 @@ class Update:
 
 class NoUpdate:
     """Stands in for `Update` where nothing is learned: all vectors stay as they are."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Do nothing."""
 
     def accumulate(self, row: Tensor, weight: float, samples: int) -> None:
         """Do nothing."""

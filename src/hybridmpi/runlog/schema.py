@@ -133,7 +133,9 @@ EVENTS = Table(
     "one row per event",
     (
         TIME,
-        Column("kind", "S16", "late, cancelled, non-finite, lost, joined, unevaluated, end"),
+        Column(
+            "kind", "S16", "late, cancelled, non-finite, lost, joined, checkpoint, unevaluated, end"
+        ),
         Column("worker", "i4", "the worker's rank; 0 for the server"),
         Column("detail", "S240", "what happened, in words"),
         Column("gradients", "i8", "pushes that had arrived before it"),

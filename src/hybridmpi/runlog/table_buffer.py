@@ -18,6 +18,9 @@ class TableBuffer:
         self._new: list[NDArray[np.void]] = []
         self._amended: list[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]] = []
 
+    def __len__(self) -> int:
+        return self._next
+
     def append(self, rows: NDArray[np.void]) -> int:
         """Add rows and return the number of the first."""
         first, self._next = self._next, self._next + len(rows)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import h5py
@@ -55,8 +56,9 @@ class RunWriter:
         workers: Sequence[tuple[int, str, str, int, bool]],
         keep_snapshots: bool = False,
         force: bool = False,
+        rows: Mapping[str, NDArray[np.void]] = MappingProxyType({}),
     ) -> Self:
-        """Make a run file with empty tables and status `running`.
+        """Make a run file with status `running`.
 
         Args:
             path: Where; missing folders are made.
@@ -67,6 +69,7 @@ class RunWriter:
             workers: One row per worker: rank, host, device, shard size, whether it is delayed.
             keep_snapshots: Whether `snapshot` keeps the parameters.
             force: Whether a file that is already there may be replaced.
+            rows: What the tables hold from the start, by name; others are empty.
 
         Raises:
             UserError: If the file is there already, or cannot be written there.
@@ -76,18 +79,30 @@ class RunWriter:
         with replacing(path) as beside:
             with beside.open("wb") as empty:
                 num_bytes = (
-                    4 * size + len(layout_json) + len(workers) * schema.WORKERS.dtype.itemsize
+                    4 * size
+                    + len(layout_json)
+                    + len(workers) * schema.WORKERS.dtype.itemsize
+                    + sum(held.nbytes for held in rows.values())
                 )
                 check_room(empty.fileno(), num_bytes + METADATA_BYTES)
             with h5py.File(beside, "w", libver="latest") as file:
                 _set_attributes(file, attributes, config, layout_json)
                 for table in schema.LOGS:
-                    _create_table(file, table)
-                _create_table(file, schema.WORKERS, workers)
+                    _create_table(file, table, rows.get(table.name, table.to_array(())))
+                _create_table(file, schema.WORKERS, schema.WORKERS.to_array(workers))
                 _create_final(file, size)
                 if keep_snapshots:
                     _create_snapshots(file, size)
         return cls(path)
+
+    def num_rows(self) -> dict[str, int]:
+        """Return how many rows each table has, recorded ones included."""
+        return {table.name: len(self._tables[table.name]) for table in schema.LOGS}
+
+    def rows(self, table: Table) -> NDArray[np.void]:
+        """Return the rows of a table that are written."""
+        rows: NDArray[np.void] = self._file[table.name][()]
+        return rows
 
     def append(self, table: Table, rows: NDArray[np.void]) -> int:
         """Record rows of a table, an array of its dtype; return the number of the first."""
@@ -221,10 +236,10 @@ def _set_attributes(
     file.attrs["layout"] = layout_json
 
 
-def _create_table(file: Any, table: Table, rows: Sequence[Sequence[object]] = ()) -> None:
+def _create_table(file: Any, table: Table, rows: NDArray[np.void]) -> None:
     dataset = file.create_dataset(
         table.name,
-        data=table.to_array(rows),
+        data=rows,
         maxshape=(None,),
         chunks=(table.chunk_rows,),
     )
@@ -241,7 +256,7 @@ def _create_final(file: Any, size: int) -> None:
 
 
 def _create_snapshots(file: Any, size: int) -> None:
-    _create_table(file, schema.SNAPSHOTS)
+    _create_table(file, schema.SNAPSHOTS, schema.SNAPSHOTS.to_array(()))
     file.create_dataset(
         "snapshots/parameters",
         shape=(0, size),

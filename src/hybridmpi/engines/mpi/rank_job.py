@@ -1,5 +1,6 @@
 """What of a job every rank needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -16,6 +17,7 @@ class RankJob:
 
     Attributes:
         whole: All of it, as JSON, for a rank that loads the data set.
+        first_batches: Of workers that go on from a checkpoint, the number of the next batch.
     """
 
     whole: str
@@ -30,9 +32,10 @@ class RankJob:
     delayed_fraction: float
     delay_min_s: float
     delay_max_s: float
+    first_batches: Mapping[int, int]
 
     @classmethod
-    def of(cls, job: "Job") -> Self:
+    def of(cls, job: "Job", first_batches: Mapping[int, int]) -> Self:
         """Take from a job what every rank needs."""
         return cls(
             whole=job.model_dump_json(),
@@ -47,4 +50,5 @@ class RankJob:
             delayed_fraction=job.delays.fraction,
             delay_min_s=job.delays.min_s,
             delay_max_s=job.delays.max_s,
+            first_batches=first_batches,
         )

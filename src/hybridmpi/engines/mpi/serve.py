@@ -3,17 +3,23 @@
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version as library_version
 from pathlib import Path
 
+import numpy as np
 import torch
 from mpi4py import MPI
+from numpy.typing import NDArray
 
+from hybridmpi.checkpoints.behind import WriterBehind
+from hybridmpi.checkpoints.file import State, as_damage, folder_of
+from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import server_end
+from hybridmpi.engines.mpi.resume import is_shared_out_anew, put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
 from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.outcome import Outcome
@@ -22,8 +28,9 @@ from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.server import Server
 from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
 from hybridmpi.engines.status import Report
-from hybridmpi.errors import RunFailed
+from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.update import Update
+from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
 
 _EVALUATION_AFTER_SIGNAL_S = 10.0
@@ -51,19 +58,40 @@ def serve(
         UserError: On all ranks, if the run file cannot be made.
         RunFailed: Once the run file has been closed as failed.
     """
+    core, free = agree(setup.ranks.comm, lambda: _core(setup))
     recorder = Recorder(agree(setup.ranks.comm, lambda: _create(setup, output, hosts, force)))
     try:
-        return _serve(setup, recorder, interrupted, report)
+        return _serve(setup, core, free, recorder, interrupted, report)
     except Exception as error:
         failure = error
-        if not isinstance(error, RunFailed):
+        if isinstance(error, UserError):  # a checkpoint that cannot be written, or is damaged
+            failure = RunFailed(f"{error}; the run file holds the run until then")
+        elif not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
         recorder.close("failed", error=str(failure))
         raise failure from error
 
 
+def _core(setup: Setup) -> tuple[ParameterServer, tuple[int, ...]]:
+    """Return the core, and the workers that it is to release where it goes on."""
+    job, num_workers = setup.whole_job, setup.ranks.num_workers
+    method, limits = job.as_protocol(), job.limits(setup.share.facts.training_samples)
+    if setup.resume is None:
+        return ParameterServer(method, limits, range(1, num_workers + 1)), ()
+    put_parameters(setup.resume, setup.initial)
+    return resumed_core(method, limits, setup.resume, num_workers)
+
+
 def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> RunWriter:
     job, sizes = setup.whole_job, setup.share.facts.shard_sizes
+    resumed: dict[str, int] = {}
+    rows: Mapping[str, NDArray[np.void]] = {}
+    if setup.resume is not None:
+        with as_damage():
+            version = setup.resume.facts["core"]["version"]
+            rows = read_beginning(output, setup.resume.facts["recorder"]["rows"], version)
+        anew = is_shared_out_anew(setup.resume, setup.ranks.num_workers)
+        resumed = {"resumed_at_version": version, "shared_out_anew": int(anew)}
     workers = [
         (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))
@@ -84,17 +112,21 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
             "mpi4py_version": library_version("mpi4py"),
             "transport": setup.choice.transport,
             "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),
+            **resumed,
         },
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,
         workers=workers,
         keep_snapshots=job.run.keep_snapshots,
-        force=force,
+        force=force or setup.resume is not None,
+        rows=rows,
     )
 
 
 def _serve(
     setup: Setup,
+    core: ParameterServer,
+    free: tuple[int, ...],
     recorder: Recorder,
     interrupted: Callable[[], str],
     report: Report,
@@ -102,7 +134,6 @@ def _serve(
     job, ranks = setup.whole_job, setup.ranks
     assert setup.optimizer is not None
     limits = job.limits(setup.share.facts.training_samples)
-    core = ParameterServer(job.as_protocol(), limits, range(1, ranks.num_workers + 1))
     barrier(ranks.comm)
     end = server_end(ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
@@ -116,6 +147,43 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
+    section = job.checkpoint
+    keeper = Keeper(
+        folder_of(recorder.writer.path),
+        every_s=section.every_s,
+        every_steps=section.every_steps,
+        keep=section.keep,
+        version=core.version,
+    )
+    behind = WriterBehind(keeper)
+
+    def start() -> float:
+        if setup.resume is None:
+            keeper.clear()
+            server.start()
+            return 0.0
+        with as_damage():
+            server.resume(setup.resume)
+            time_s = float(setup.resume.facts["time_s"])
+            end.bytes_sent += int(setup.resume.facts["bytes_sent"])
+        server.go_on(free, time_s)
+        return time_s
+
+    def checkpoint(now_s: float, interruption: str) -> None:
+        is_last = keeper.is_wanted and bool(interruption)
+        if not (is_last or behind.is_due(core.version)):
+            return
+        recorder.event(now_s, "checkpoint", 0, f"version {core.version}")
+        tensors, facts = server.state()
+        own = {
+            "job": job.model_dump(mode="json"),
+            "engine": "mpi",
+            "num_workers": ranks.num_workers,
+            "time_s": now_s,
+            "bytes_sent": end.bytes_sent,
+        }
+        behind.write(core.version, State(tensors, facts | own))
+
     loop = Loop(
         server,
         end,
@@ -124,10 +192,13 @@ def _serve(
         straggler_limit_s=job.run.straggler_limit_s,
         interrupted=interrupted,
         report=report,
+        start=start,
+        checkpoint=checkpoint,
     )
     if not loop.serve():
         recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
     end.close()
+    behind.finish()
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()

@@ -28,6 +28,8 @@ class Loop:
         straggler_limit_s: float,
         interrupted: Callable[[], str] = lambda: "",
         report: Report = lambda _: None,
+        start: Callable[[], float] | None = None,
+        checkpoint: Callable[[float, str], None] = lambda *_: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare to serve.
@@ -40,6 +42,10 @@ class Loop:
             straggler_limit_s: How long to wait, at the end, for workers that still compute.
             interrupted: Asked now and then; a reason ends the run.
             report: Told now and then how the run is doing.
+            start: Starts the server, and returns the time on the training clock; from the beginning
+                if not given.
+            checkpoint: Asked now and then, with the time and why the run is to end, if it is, to
+                write a checkpoint if one is due.
             clock: Returns seconds, never decreasing.
         """
         self._server = server
@@ -49,6 +55,8 @@ class Loop:
         self._straggler_limit_s = straggler_limit_s
         self._interrupted = interrupted
         self._report = report
+        self._start = start or self._start_anew
+        self._checkpoint = checkpoint
         self._clock = clock
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
@@ -64,8 +72,7 @@ class Loop:
             RunFailed: If a worker failed, or too many gradients in a row were not finite.
         """
         core = self._server.core
-        self._started_s = self._clock()
-        self._server.start()
+        self._started_s = self._clock() - self._start()
         while not core.is_finished:
             if not self._take_arrivals():
                 self._add_up_in_a_lull()
@@ -74,6 +81,10 @@ class Loop:
                 break
         self._server.finish()
         return core.is_finished
+
+    def _start_anew(self) -> float:
+        self._server.start()
+        return 0.0
 
     def _now_s(self) -> float:
         return self._clock() - self._started_s
@@ -105,7 +116,10 @@ class Loop:
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         if failure := self._end.failure():
             raise RunFailed(failure)
-        reason = self._interrupted() or ("time limit" if now_s >= self._limits.time_s else "")
+        interruption = self._interrupted()
+        if not server.core.stop_reason:
+            self._checkpoint(now_s, interruption)
+        reason = interruption or ("time limit" if now_s >= self._limits.time_s else "")
         if reason and not server.core.stop_reason:
             server.carry_out(server.core.stop(reason), now_s)
         server.recorder.flush_if_due(now_s)

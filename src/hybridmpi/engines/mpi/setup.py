@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from hybridmpi.checkpoints.file import State
 from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
+from hybridmpi.engines.mpi.resume import is_shared_out_anew, next_batches
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
@@ -40,11 +42,22 @@ class Host(NamedTuple):
 class Setup:
     """What every rank needs before training starts: its data, the model, a checked plan."""
 
-    def __init__(self, ranks: Ranks, job: "Job | None") -> None:
-        """Prepare on all ranks together; `job` is rank 0's, and of no use elsewhere."""
+    def __init__(self, ranks: Ranks, job: "Job | None", resume: State | None = None) -> None:
+        """Prepare on all ranks together.
+
+        Args:
+            ranks: All ranks.
+            job: Rank 0's, and of no use elsewhere.
+            resume: Likewise the checkpoint to go on from.
+
+        Raises:
+            UserError: On all ranks, if the job cannot be run.
+        """
         self.ranks = ranks
+        self.resume = resume if ranks.is_server else None
         self._whole_job = job if ranks.is_server else None
-        self.job: RankJob = ranks.comm.bcast(RankJob.of(job) if job and ranks.is_server else None)
+        told = agree(ranks.comm, lambda: RankJob.of(job, next_batches(resume)) if job else None)
+        self.job: RankJob = ranks.comm.bcast(told)
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
         self.share = share_out(ranks.comm, ranks.memory, self.job.whole, self.device)
@@ -63,6 +76,15 @@ class Setup:
         self.choice = agree(ranks.comm, self._choose_transport)
         self.plan = self._plan()
         self.node_bytes = agree(ranks.comm, self._check_memory)
+
+    @property
+    def _anew(self) -> str:
+        """Say that a run that goes on has another number of workers, if it has."""
+        now = self.ranks.num_workers
+        if self.resume is None or not is_shared_out_anew(self.resume, now):
+            return ""
+        then = self.resume.facts["num_workers"]
+        return f"{now} workers share the training set anew, no longer {then}"
 
     def _build_model(self) -> tuple[FlatModel, Tensor]:
         facts = self.share.facts
@@ -85,7 +107,8 @@ class Setup:
 
     def describe(self) -> str:
         """Return the memory plan and the transport in words."""
-        lines = [
+        lines = [self._anew] if self._anew else []
+        lines += [
             f"memory of the server: {self.plan}; of all ranks on its node: {mib(self.node_bytes)}",
             f"gradients and parameters: {_TRANSPORTS[self.choice.transport]}",
         ]

@@ -12,6 +12,7 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
+from hybridmpi.checkpoints.file import State
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
@@ -35,6 +36,7 @@ def train(
     output: Path,
     *,
     force: bool = False,
+    resume: State | None = None,
     interrupted: Callable[[], str] = lambda: "",
     report: Report = lambda _: None,
     tell: Callable[[str], None] = lambda _: None,
@@ -45,6 +47,7 @@ def train(
         job: The job; rank 0's counts.
         output: The run file, which rank 0 writes.
         force: Replace a run file that is there already.
+        resume: The checkpoint to go on from, rank 0's; `output` holds what was recorded until then.
         interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
         report: Told on rank 0 now and then how the run is doing.
         tell: Told on rank 0, once each, what will happen: the memory plan, and shortages.
@@ -59,7 +62,7 @@ def train(
     """
     ranks = Ranks(MPI.COMM_WORLD)
     try:
-        outcome = _train(ranks, job, output, force, interrupted, report, tell)
+        outcome = _train(ranks, job, output, force, resume, interrupted, report, tell)
     except UserError:
         ranks.free()
         raise
@@ -73,13 +76,14 @@ def _train(
     job: "Job | None",
     output: Path,
     force: bool,
+    resume: State | None,
     interrupted: Callable[[], str],
     report: Report,
     tell: Callable[[str], None],
 ) -> Outcome | None:
     agree(ranks.comm, lambda: _check_world(ranks))
     torch.set_num_threads(ranks.threads)
-    setup = Setup(ranks, job)
+    setup = Setup(ranks, job, resume)
     hosts = ranks.comm.allgather(Host(socket.gethostname(), ranks.cores, str(setup.device)))
     if ranks.is_server:
         # What this imports is of no use to a worker, and takes time to load on each of them.
@@ -88,7 +92,8 @@ def _train(
         for remark in (*setup.share.shortages, setup.describe()):
             tell(remark)
         return serve(setup, output, hosts, force, interrupted, report)
-    agree(ranks.comm, lambda: None)  # the server makes the run file
+    agree(ranks.comm, lambda: None)  # the server begins, or reads what it goes on from
+    agree(ranks.comm, lambda: None)  # it makes the run file
     _work(setup)
     return None
 
@@ -127,7 +132,8 @@ def _work(setup: Setup) -> None:
         can_be_cancelled=job.cancels,
     )
     try:
-        work(end, number, compute, setup.delays if number in setup.delayed else None)
+        delays = setup.delays if number in setup.delayed else None
+        work(end, number, compute, delays, job.first_batches.get(number, 0))
         end.close()
         if accelerator is not None:
             accelerator.close()

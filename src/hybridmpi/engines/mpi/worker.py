@@ -18,7 +18,13 @@ _LONGEST_NAP_S = 0.01
 Computation = Callable[[Compute, Tensor, Tensor, Callable[[], bool]], Gradient | None]
 
 
-def work(end: "MessageWorker", number: int, compute: Computation, delays: Delays | None) -> None:
+def work(
+    end: "MessageWorker",
+    number: int,
+    compute: Computation,
+    delays: Delays | None,
+    first_batch: int = 0,
+) -> None:
     """Compute and push gradients until told to stop.
 
     Args:
@@ -27,8 +33,9 @@ def work(end: "MessageWorker", number: int, compute: Computation, delays: Delays
         compute: Computes the gradient of a batch at parameters into a vector, both of shape
             [size]; returns None if its last argument, asked now and then, says to abandon it.
         delays: The extra wait behind each gradient; None for a worker that is not delayed.
+        first_batch: The number of the first batch.
     """
-    worker = Worker(number)
+    worker = Worker(number, first_batch)
     began_s = time.perf_counter()
     while (version := end.wait_release()) is not None:
         released_s = time.perf_counter()

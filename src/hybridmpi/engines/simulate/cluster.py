@@ -7,7 +7,7 @@ in the same way on every run, also where all workers are alike and take equally 
 
 import heapq
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hybridmpi.engines.simulate.host import SharedHost
@@ -76,6 +76,70 @@ class Cluster:
             self._schedule(change.time_ns, _CHANGE, change)
         if time_limit_s * NS < math.inf:
             self._schedule(round(time_limit_s * NS), _LIMIT, None)
+
+    def state(self) -> dict[str, Any]:
+        """Return what another cluster needs to go on from here, as JSON holds it.
+
+        A task is named by its worker and its place among that worker's tasks. What would tell of
+        abandoned tasks is left out, and the time limit, which is the job's.
+        """
+        names = {
+            id(task): (task.worker, place)
+            for tasks in self._tasks
+            for place, task in enumerate(tasks)
+        }
+        hosts = self._own_hosts()
+        events = []
+        for time_ns, kind, serial, about in self._events:
+            if kind == _CHANGE:
+                events.append((time_ns, kind, serial, (about.worker, about.joins)))
+            elif kind == _ENDED:
+                host, changes = about
+                events.append((time_ns, kind, serial, (hosts.index(host), changes)))
+            elif kind != _LIMIT and not about.is_abandoned:
+                events.append((time_ns, kind, serial, names[id(about)]))
+        return {
+            "now_ns": self.now_ns,
+            "next_batch": self._next_batch,
+            "tasks": [[task.state() for task in tasks] for tasks in self._tasks],
+            "idle_since_ns": self._idle_since_ns,
+            "hosts": [host.state(lambda task: names[id(task)]) for host in hosts],
+            "events": events,
+            "serial": self._serial,
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where another cluster of these workers and hosts was."""
+        self.now_ns, self._serial = state["now_ns"], state["serial"]
+        self._next_batch, self._idle_since_ns = state["next_batch"], state["idle_since_ns"]
+        self._tasks = [[Task.resumed(task) for task in tasks] for tasks in state["tasks"]]
+        hosts = self._own_hosts()
+
+        def find(name: Sequence[int]) -> Task:
+            worker, place = name
+            return self._tasks[worker][place]
+
+        for host, held in zip(hosts, state["hosts"], strict=True):
+            host.resume(held, find)
+        self._events = [event for event in self._events if event[1] == _LIMIT]
+        for time_ns, kind, serial, (first, second) in state["events"]:
+            about: Any
+            if kind == _CHANGE:
+                about = Change(time_ns, first, second)
+            elif kind == _ENDED:
+                about = (hosts[first], second)
+            else:
+                about = find((first, second))
+            self._events.append((time_ns, kind, serial, about))
+        heapq.heapify(self._events)
+
+    def versions(self) -> list[int]:
+        """Return the version of each task on its way."""
+        return [task.version for tasks in self._tasks for task in tasks]
+
+    def _own_hosts(self) -> list[SharedHost]:
+        """Return each shared host once."""
+        return list(dict.fromkeys(host for host in self._hosts if host is not None))
 
     def release(self, worker: int, version: int, sent_ns: int) -> None:
         """Send a release; if the worker still computes when it comes, it abandons that batch."""

@@ -37,6 +37,10 @@ class VirtualEnd:
         """The parameters of the version in force, shape [size]."""
         return self._versions.newest
 
+    def resume(self, version: int, *, busy_until_ns: int, bytes_sent: int) -> None:
+        """Go on where another end was."""
+        self._version, self.busy_until_ns, self.bytes_sent = version, busy_until_ns, bytes_sent
+
     def take_row(self) -> int:
         """Return a row to compute a gradient into."""
         return self._free_rows.pop()

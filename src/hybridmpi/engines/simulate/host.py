@@ -2,6 +2,8 @@
 
 import heapq
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from hybridmpi.engines.simulate.task import Task
 
@@ -22,6 +24,26 @@ class SharedHost:
         self._service_ns = 0.0
         self._then_ns = 0
         self._ends: list[tuple[float, int, Task]] = []  # service at the end, serial number
+
+    def state(self, name: Callable[[Task], object]) -> dict[str, Any]:
+        """Return what another host needs to go on from here; `name` says which task is which."""
+        ends = [
+            (end, serial, name(task)) for end, serial, task in self._ends if not task.is_abandoned
+        ]
+        return {
+            "changes": self.changes,
+            "running": self._running,
+            "service_ns": self._service_ns,
+            "then_ns": self._then_ns,
+            "ends": ends,
+        }
+
+    def resume(self, state: Mapping[str, Any], find: Callable[[Any], Task]) -> None:
+        """Go on where another host was; `find` returns the task of a name."""
+        self.changes, self._running = state["changes"], state["running"]
+        self._service_ns, self._then_ns = state["service_ns"], state["then_ns"]
+        self._ends = [(end, serial, find(name)) for end, serial, name in state["ends"]]
+        heapq.heapify(self._ends)
 
     def begin(self, task: Task, work_ns: int, now_ns: int) -> None:
         """Let a task run that takes `work_ns` on a core of its own."""

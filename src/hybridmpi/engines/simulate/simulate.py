@@ -3,9 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from hybridmpi.checkpoints.file import State, as_damage, folder_of, prefixed, without_prefix
+from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.core.messages import Push
@@ -15,7 +20,7 @@ from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
-from hybridmpi.engines.server import Server
+from hybridmpi.engines.server import Server, server_state
 from hybridmpi.engines.simulate.cluster import Cluster
 from hybridmpi.engines.simulate.end import VirtualEnd
 from hybridmpi.engines.simulate.task import Task
@@ -28,6 +33,7 @@ from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
 from hybridmpi.learning.update import NoUpdate
+from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
 
 _NOTHING = Gradient(loss=float("nan"), samples=0)  # of a run without learning, or of a late push
@@ -100,32 +106,49 @@ class Simulation:
         interrupted: Callable[[], str] = lambda: "",
         report: Report = lambda _: None,
         attributes: Mapping[str, str | int | float] | None = None,
+        resume: State | None = None,
     ) -> Outcome:
         """Train, evaluate, and write the run file.
 
         Args:
             output: The run file.
             force: Replace a file that is there already.
+            resume: The checkpoint to go on from; `output` holds what was recorded until then.
             interrupted: Asked now and then; a reason ends the run with status `stopped`.
             report: Told now and then how the run is doing.
             attributes: What else the run file is to say.
 
         Raises:
-            UserError: If the run file cannot be written there.
+            UserError: If the run file or a checkpoint cannot be written there, or the run cannot go
+                on from this checkpoint with this run file.
             RunFailed: If too many gradients in a row were not finite.
         """
-        recorder = Recorder(self._create(output, force, attributes or {}))
+        writer = (
+            self._continue(output, resume)
+            if resume is not None
+            else self._create(output, force, attributes or {})
+        )
+        recorder = Recorder(writer)
         try:
-            return self._run(output, recorder, interrupted, report)
+            return self._run(output, recorder, interrupted, report, resume)
         except Exception as error:
             recorder.close("failed", error=str(error))
             raise
 
     def _run(
-        self, output: Path, recorder: Recorder, interrupted: Callable[[], str], report: Report
+        self,
+        output: Path,
+        recorder: Recorder,
+        interrupted: Callable[[], str],
+        report: Report,
+        resume: State | None,
     ) -> Outcome:
         job, learners = self.job, self.learners
         core = ParameterServer(job.as_protocol(), self.limits, self._present)
+        if resume is not None:
+            with as_damage():
+                state = server_state(resume.facts["core"])
+            core = ParameterServer.resumed(job.as_protocol(), self.limits, state)
         snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
         server = Server(
             core,
@@ -136,7 +159,21 @@ class Simulation:
             snapshots=snapshots,
             non_finite_limit=job.run.non_finite_limit,
         )
-        self._serve(server, interrupted, report)
+        section = job.checkpoint
+        keeper = Keeper(
+            folder_of(output),
+            every_s=section.every_s,
+            every_steps=section.every_steps,
+            keep=section.keep,
+            version=core.version,
+        )
+        if resume is None:
+            keeper.clear()
+            server.start()
+        else:
+            with as_damage():
+                self._resume(server, resume)
+        self._serve(server, keeper, interrupted, report)
         server.finish()
         report(server.status(server.end_s, "training"))
         recorder.event(server.end_s, "end", 0, core.stop_reason)
@@ -158,12 +195,13 @@ class Simulation:
         recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
         return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
 
-    def _serve(self, server: Server, interrupted: Callable[[], str], report: Report) -> None:
+    def _serve(
+        self, server: Server, keeper: Keeper, interrupted: Callable[[], str], report: Report
+    ) -> None:
         """Let everything happen, in the order of virtual time."""
         core, end, cluster = server.core, self.end, self.cluster
         per_gradient_ns = round(NS * self.job.simulate.server_per_gradient_s)
         next_housekeeping_s = 0.0
-        server.start()
         for event in cluster.events():
             now_ns = max(cluster.now_ns, end.busy_until_ns)
             end.busy_until_ns = now_ns
@@ -183,12 +221,47 @@ class Simulation:
                 server.carry_out(core.lose(event.worker, now_s), now_s)
             if core.is_finished:
                 break
+            if not core.stop_reason and keeper.is_due(core.version):
+                self._write_checkpoint(server, keeper, now_s)
             if time.monotonic() >= next_housekeeping_s:
                 next_housekeeping_s = time.monotonic() + _HOUSEKEEPING_S
                 server.recorder.flush_if_due(time.monotonic())
                 report(server.status(now_s))
                 if not core.stop_reason and (reason := interrupted()):
+                    if keeper.is_wanted:
+                        self._write_checkpoint(server, keeper, now_s)
                     server.carry_out(core.stop(reason), now_s)
+
+    def _write_checkpoint(self, server: Server, keeper: Keeper, now_s: float) -> None:
+        server.recorder.event(now_s, "checkpoint", 0, f"version {server.core.version}")
+        tensors, facts = server.state()
+        vectors = {str(version): vector for version, vector in self.versions.vectors().items()}
+        own = {
+            "job": self.job.model_dump(mode="json"),
+            "engine": "simulate",
+            "cluster": self.cluster.state(),
+            "busy_until_ns": self.end.busy_until_ns,
+            "bytes_sent": self.end.bytes_sent,
+        }
+        del tensors["parameters"]  # they are the newest version
+        keeper.write(
+            server.core.version, State(tensors | prefixed("version", vectors), facts | own)
+        )
+
+    def _resume(self, server: Server, state: State) -> None:
+        """Go on from a checkpoint: with the server, the workers, and the versions they hold."""
+        server.resume(state)
+        self.cluster.resume(state.facts["cluster"])
+        version = server.core.version
+        self.end.resume(
+            version,
+            busy_until_ns=state.facts["busy_until_ns"],
+            bytes_sent=state.facts["bytes_sent"],
+        )
+        vectors = without_prefix("version", state.tensors)
+        self.versions.resume({int(name): held for name, held in vectors.items()}, version)
+        for held in self.cluster.versions():
+            self.versions.hold(held)
 
     def _arrive(self, server: Server, task: Task, now_s: float) -> None:
         """Compute the gradient of a push now that it arrives, and hand it to the server."""
@@ -224,8 +297,19 @@ class Simulation:
 
         return samples if shards else lambda _worker, _batch: size
 
+    def _continue(self, output: Path, state: State) -> RunWriter:
+        """Make the run file anew, with what had been recorded until the checkpoint."""
+        with as_damage():
+            counts, version = state.facts["recorder"]["rows"], state.facts["core"]["version"]
+            beginning = read_beginning(output, counts, version)
+        return self._create(output, True, {"resumed_at_version": version}, beginning)
+
     def _create(
-        self, output: Path, force: bool, attributes: Mapping[str, str | int | float]
+        self,
+        output: Path,
+        force: bool,
+        attributes: Mapping[str, str | int | float],
+        rows: Mapping[str, NDArray[np.void]] = MappingProxyType({}),
     ) -> RunWriter:
         section, learners = self.job.simulate, self.learners
         delayed = self.delays.delayed_workers(section.workers)
@@ -252,6 +336,7 @@ class Simulation:
             ],
             keep_snapshots=self.job.run.keep_snapshots,
             force=force,
+            rows=rows,
         )
 
     @staticmethod

@@ -1,5 +1,8 @@
 """A batch on its way through a simulated worker."""
 
+from collections.abc import Sequence
+from typing import Self
+
 
 class Task:
     """A batch of a worker, from its release to its push.
@@ -29,3 +32,15 @@ class Task:
         self.samples = self.compute_ns = self.wait_ns = self.due_ns = 0
         self.started_ns = self.sent_ns = -1
         self.is_abandoned = False
+
+    def state(self) -> list[int]:
+        """Return its numbers, of which `resumed` makes it again, unless it is abandoned."""
+        return [getattr(self, name) for name in self.__slots__[:-1]]
+
+    @classmethod
+    def resumed(cls, state: Sequence[int]) -> Self:
+        """Return the task of a state."""
+        task = cls(*state[:3])
+        for name, value in zip(cls.__slots__[:-1], state, strict=True):
+            setattr(task, name, value)
+        return task

@@ -1,0 +1,69 @@
+"""Writes checkpoints when they are due, and keeps the newest."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hybridmpi.checkpoints.file import State, checkpoints_in, named, write_state
+
+
+class Keeper:
+    """Writes a run's checkpoints into one folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        every_s: float | None,
+        every_steps: int | None,
+        keep: int,
+        version: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            folder: Where checkpoints go; made when the first one is written.
+            every_s: Seconds of real time between them; by steps alone if not given.
+            every_steps: Steps between them; by time alone if not given.
+            keep: How many of the newest stay.
+            version: The server's.
+            clock: Returns seconds.
+        """
+        self._folder = folder
+        self._every_s = every_s
+        self._every_steps = every_steps
+        self._keep = keep
+        self._clock = clock
+        self._last_s = clock()
+        self._last_version = version
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the job asks for checkpoints."""
+        return self._every_s is not None or self._every_steps is not None
+
+    def is_due(self, version: int) -> bool:
+        """Say whether a checkpoint is due, the server being at this version."""
+        steps = version - self._last_version
+        return (self._every_steps is not None and steps >= self._every_steps) or (
+            self._every_s is not None and self._clock() - self._last_s >= self._every_s
+        )
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a run that this one replaces."""
+        for old in checkpoints_in(self._folder):
+            old.unlink()
+
+    def write(self, version: int, state: State) -> Path:
+        """Write a checkpoint, and remove the oldest where there are too many.
+
+        Raises:
+            UserError: If it cannot be written; those before it stay.
+        """
+        path = named(self._folder, version)
+        write_state(path, state)
+        for old in checkpoints_in(self._folder)[: -self._keep]:
+            old.unlink()
+        self._last_s, self._last_version = self._clock(), version
+        return path

@@ -1,0 +1,147 @@
+"""A run under MPI that is killed, or stopped by a signal, goes on from its last checkpoint."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from hybridmpi.checkpoints.file import checkpoints_in, folder_of, read_state
+from hybridmpi.cli import main
+from hybridmpi.runlog.run import Run
+
+LIMIT = 1500
+FIELDS = {
+    "run.time_limit_s": "",
+    "run.gradient_limit": LIMIT,
+    "evaluation.every_s": "",
+    "evaluation.every_steps": 200,
+    "checkpoint.every_s": 0.2,
+}
+HYBRID = {
+    "method.preset": "hybrid",
+    "method.threshold": "{schedule='step', initial=1, increment=1, every=400}",
+}
+WAYS: dict[str, dict[str, str]] = {
+    "shared memory": HYBRID,
+    "messages, momentum": HYBRID | {"run.transport": "messages", "optimizer.momentum": "0.9"},
+    "collective": {"method.preset": "async", "method.broadcast": "collective"},
+    "rennala": {"method.preset": "rennala", "method.threshold": "{schedule='constant', value=2}"},
+    "k-sync, adam": {
+        "method.preset": "k-sync",
+        "method.threshold": "{schedule='constant', value=2}",
+        "optimizer.name": "adam",
+        "optimizer.learning_rate": "0.001",
+    },
+}
+
+
+def options(fields: dict[str, Any]) -> list[str]:
+    return [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
+
+
+def resume(ranks: Any, number: int = 3, *more: str) -> Any:
+    """Go on with `hybridmpi launch --resume`."""
+    line = ["-m", "hybridmpi", "launch", "-n", str(number)]
+    return ranks.without_mpirun(*line, "--resume", str(folder_of(ranks.run_file)), *more)
+
+
+def check_account(run: Run) -> None:
+    """Every gradient once, and steps without a gap."""
+    assert run.status == "complete"
+    assert len(run.gradients) == LIMIT
+    assert not run.gradients.duplicated(["worker", "batch"]).any()
+    assert run.gradients.time_s.is_monotonic_increasing
+    assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
+    assert run.steps.gradients.sum() == (run.gradients.step > 0).sum()
+    buffered = run.gradients.accepted & (run.gradients.step < 0)
+    assert run.steps.gradients.sum() + buffered.sum() + (~run.gradients.accepted).sum() == LIMIT
+    assert run.evaluations.time_s.is_monotonic_increasing
+    assert run.evaluations.version.iloc[[0, -1]].tolist() == [0, run.final_version]
+
+
+def wait_for_checkpoint(ranks: Any) -> Path:
+    while not (found := checkpoints_in(folder_of(ranks.run_file))):
+        ranks.wait_for_gradients(len(ranks.read().gradients) if ranks.run_file.exists() else 1)
+    return found[-1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_whose_server_was_killed_goes_on_and_can_be_replayed(ranks: Any, way: str) -> None:
+    with ranks.launched(3, *options(FIELDS | WAYS[way])) as running:
+        wait_for_checkpoint(ranks)
+        (server,) = (
+            each
+            for each in running.processes()
+            if each.environ().get("OMPI_COMM_WORLD_RANK", each.environ().get("PMI_RANK")) == "0"
+            and "train" in each.cmdline()
+        )
+        server.kill()
+        ended = running.wait()
+        assert ended.exit_code != 0
+        assert not running.left_alive()
+    killed, newest = ranks.read(), checkpoints_in(folder_of(ranks.run_file))[-1]
+    then = read_state(newest).facts
+    assert len(killed.gradients) >= then["recorder"]["rows"]["gradients"] > 0
+    assert killed.status == "running"
+
+    ended = resume(ranks)
+    assert ended.exit_code == 0, ended
+    run = ranks.read()
+    check_account(run)
+    assert run.attributes["resumed_at_version"] == int(newest.stem)
+    assert (run.gradients.time_s > then["time_s"]).sum() == LIMIT - then["core"]["gradients"]
+    replayed = CliRunner().invoke(main, ["replay", str(ranks.run_file)])
+    assert replayed.exit_code == 0, replayed.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_loses_nothing(ranks: Any, number: signal.Signals) -> None:
+    fields = FIELDS | HYBRID | {"checkpoint.every_s": 1000}
+    with ranks.launched(3, *options(fields)) as running:
+        ranks.wait_for_gradients(20)
+        running.process.send_signal(number)
+        running.wait()
+    stopped = ranks.read()
+    assert stopped.status == "stopped"
+    assert 0 < len(stopped.gradients) < LIMIT
+    ended = resume(ranks)
+    assert ended.exit_code == 0, ended
+    run = ranks.read()
+    check_account(run)
+    assert run.attributes["resumed_at_version"] == stopped.final_version
+    ours = ["worker", "batch", "version", "loss"]
+    then = run.gradients[ours].iloc[: len(stopped.gradients)]
+    assert then.equals(stopped.gradients[ours])
+
+
+def test_another_number_of_workers_shares_the_data_out_anew(ranks: Any) -> None:
+    with ranks.launched(3, *options(FIELDS | HYBRID)) as running:
+        ranks.wait_for_gradients(20)
+        running.process.send_signal(signal.SIGTERM)
+        running.wait()
+    ended = resume(ranks, 4)
+    assert ended.exit_code == 0, ended
+    assert "3 workers share the training set anew, no longer 2" in ended.stdout + ended.stderr
+    run = ranks.read()
+    check_account(run)
+    assert set(run.gradients.worker) == {1, 2, 3}
+    assert run.workers.shard_size.sum() == run.attributes["training_samples"]
+    replayed = CliRunner().invoke(main, ["replay", str(ranks.run_file)])
+    assert replayed.exit_code == 2
+    assert "cannot be replayed" in replayed.output
+
+
+def test_what_cannot_go_on_is_told_once(ranks: Any) -> None:
+    assert ranks.launch(2, "--set", "run.gradient_limit=20", "--set", "checkpoint.every_steps=1")
+    folder = folder_of(ranks.run_file)
+    for arguments, words in (
+        ((str(folder / "gone.safetensors"),), "cannot be read"),
+        ((str(folder), "--set", "run.seed=3"), "cannot change when a run goes on"),
+        ((str(ranks.folder),), "holds no checkpoint"),
+    ):
+        line = ["-m", "hybridmpi", "launch", "-n", "2", "--resume", *arguments]
+        ended = ranks.without_mpirun(*line)
+        assert ended.exit_code == 2
+        assert words in ended.stderr
