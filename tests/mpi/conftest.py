@@ -102,6 +102,17 @@ class Running:
                 process.kill()
         self.process.communicate()
 
+    def rank(self, number: int) -> psutil.Process:
+        """Return the process of a rank of `hybridmpi train`."""
+        names = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+        (found,) = (
+            process
+            for process in self.processes()
+            if str(number) in [process.environ().get(name) for name in names]
+            and "train" in process.cmdline()
+        )
+        return found
+
     def processes(self) -> Iterator[psutil.Process]:
         """Yield the processes of this command."""
         for process in psutil.process_iter():

@@ -71,13 +71,7 @@ def wait_for_checkpoint(ranks: Any) -> Path:
 def test_a_run_whose_server_was_killed_goes_on_and_can_be_replayed(ranks: Any, way: str) -> None:
     with ranks.launched(3, *options(FIELDS | WAYS[way])) as running:
         wait_for_checkpoint(ranks)
-        (server,) = (
-            each
-            for each in running.processes()
-            if each.environ().get("OMPI_COMM_WORLD_RANK", each.environ().get("PMI_RANK")) == "0"
-            and "train" in each.cmdline()
-        )
-        server.kill()
+        running.rank(0).kill()
         ended = running.wait()
         assert ended.exit_code != 0
         assert not running.left_alive()

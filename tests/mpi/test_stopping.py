@@ -37,6 +37,20 @@ def test_signal_to_launch_closes_the_run_as_stopped(
     assert ranks.output() == ["run.h5"]
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_usr1_on_any_rank_closes_the_run_as_stopped(ranks: Any, rank: int) -> None:
+    with ranks.launched(3, *LONG) as running:
+        ranks.wait_for_gradients()
+        running.rank(rank).send_signal(signal.SIGUSR1)
+        ended = running.wait()
+        assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    assert "Error" not in ended.stderr, ended
+    run = ranks.read()
+    assert run.status == "stopped"
+    assert run.events.detail.iloc[-1] == "SIGUSR1"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_run_file_of_a_killed_mpirun_can_be_read(ranks: Any, number: signal.Signals) -> None:
     with ranks.started(3, *TRAIN) as running:

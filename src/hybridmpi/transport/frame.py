@@ -27,6 +27,7 @@ class Tag(IntEnum):
     FAILURE = 3  # a traceback
     PUSH_HEADER = 4  # of a gradient in shared memory
     PARAMETERS = 5  # a vector alone
+    INTERRUPTION = 6  # the name of a signal that asked for the end
 
 
 class Action(IntEnum):

@@ -76,6 +76,7 @@ class MessageServer:
         self._arriving: list[MPI.Request] = []
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers
+        self._interruption = ""
         self._version = 0
         self._slot = self._next_slot = self._new_slot()
         self._left: list[Slot] = []  # slots of older versions, some of which are still read
@@ -161,6 +162,12 @@ class MessageServer:
         report: str = self._comm.recv(source=status.source, tag=Tag.FAILURE)
         return report
 
+    def interruption(self) -> str:
+        """Return the signal that asked a worker for the end of the run, if one did."""
+        while self._comm.iprobe(tag=Tag.INTERRUPTION):
+            self._interruption = self._comm.recv(tag=Tag.INTERRUPTION)
+        return self._interruption
+
     def close(self) -> bool:
         """Finish what is being sent; say whether all was delivered."""
         return all(
@@ -242,7 +249,7 @@ class MessageWorker:
         self._can_be_cancelled = can_be_cancelled
         landing_size = size if landing_size is None else landing_size
         self._landing = frames(2 if can_be_cancelled else 1, landing_size)
-        self._push = MPI.REQUEST_NULL
+        self._push = self._interruption = MPI.REQUEST_NULL
         self._post_release()
         self.parameters = self._landing[0].vector
 
@@ -274,6 +281,10 @@ class MessageWorker:
         self._push_frame.write_push(push)
         self._push = self._comm.Isend((self._push_frame.whole, MPI.FLOAT), 0, self._push_tag)
 
+    def interrupt(self, name: str) -> None:
+        """Tell the server that a signal asked for the end of the run."""
+        self._interruption = self._comm.isend(name, 0, Tag.INTERRUPTION)
+
     def fail(self, report: str, limit_s: float) -> None:
         """Send a traceback to the server, within a time limit."""
         request = self._comm.isend(report, 0, Tag.FAILURE)
@@ -282,6 +293,7 @@ class MessageWorker:
     def close(self) -> None:
         """Finish what is being sent."""
         self._wait(self._push)
+        self._wait(self._interruption)
 
     def _next_release(self) -> Frame:
         """Wait for a release; where it may be cancelled, expect the next one elsewhere at once.

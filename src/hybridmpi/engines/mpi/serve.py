@@ -137,6 +137,10 @@ def _serve(
     barrier(ranks.comm)
     end = server_end(ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
+
+    def interrupted_anywhere() -> str:
+        return interrupted() or end.interruption()
+
     snapshots = SnapshotTaker(job.evaluation.every_s, job.evaluation.every_steps)
     server = Server(
         core,
@@ -190,7 +194,7 @@ def _serve(
         limits=limits,
         patience=ranks.patience(),
         straggler_limit_s=job.run.straggler_limit_s,
-        interrupted=interrupted,
+        interrupted=interrupted_anywhere,
         report=report,
         start=start,
         checkpoint=checkpoint,
@@ -202,8 +206,8 @@ def _serve(
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()
-    was_interrupted = bool(interrupted())
-    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted, report)
+    was_interrupted = bool(interrupted_anywhere())
+    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted_anywhere, report)
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     if core.is_finished:

@@ -48,7 +48,8 @@ def train(
         output: The run file, which rank 0 writes.
         force: Replace a run file that is there already.
         resume: The checkpoint to go on from, rank 0's; `output` holds what was recorded until then.
-        interrupted: Asked on rank 0 now and then; a reason ends the run with status `stopped`.
+        interrupted: Asked on all ranks now and then; a reason on any of them ends the run with
+            status `stopped`.
         report: Told on rank 0 now and then how the run is doing.
         tell: Told on rank 0, once each, what will happen: the memory plan, and shortages.
 
@@ -94,7 +95,7 @@ def _train(
         return serve(setup, output, hosts, force, interrupted, report)
     agree(ranks.comm, lambda: None)  # the server begins, or reads what it goes on from
     agree(ranks.comm, lambda: None)  # it makes the run file
-    _work(setup)
+    _work(setup, interrupted)
     return None
 
 
@@ -107,7 +108,7 @@ def _check_world(ranks: Ranks) -> None:
         )
 
 
-def _work(setup: Setup) -> None:
+def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
     job, device = setup.job, setup.device
     accelerator = Accelerator(device, setup.layout.size) if device.type != "cpu" else None
     computer = GradientComputer(
@@ -133,7 +134,7 @@ def _work(setup: Setup) -> None:
     )
     try:
         delays = setup.delays if number in setup.delayed else None
-        work(end, number, compute, delays, job.first_batches.get(number, 0))
+        work(end, number, compute, delays, job.first_batches.get(number, 0), interrupted)
         end.close()
         if accelerator is not None:
             accelerator.close()

@@ -24,6 +24,7 @@ def work(
     compute: Computation,
     delays: Delays | None,
     first_batch: int = 0,
+    interrupted: Callable[[], str] = lambda: "",
 ) -> None:
     """Compute and push gradients until told to stop.
 
@@ -34,10 +35,13 @@ def work(
             [size]; returns None if its last argument, asked now and then, says to abandon it.
         delays: The extra wait behind each gradient; None for a worker that is not delayed.
         first_batch: The number of the first batch.
+        interrupted: Asked for each gradient; the server is told the reason for the run's end.
     """
     worker = Worker(number, first_batch)
-    began_s = time.perf_counter()
+    began_s, reason = time.perf_counter(), ""
     while (version := end.wait_release()) is not None:
+        if not reason and (reason := interrupted()):
+            end.interrupt(reason)
         released_s = time.perf_counter()
         wait_s = released_s - began_s
         task = worker.release(version)
