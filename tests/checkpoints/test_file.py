@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from hybridmpi.checkpoints.behind import WriterBehind
 from hybridmpi.checkpoints.file import (
     State,
     as_damage,
@@ -19,7 +20,7 @@ from hybridmpi.checkpoints.file import (
     write_state,
 )
 from hybridmpi.checkpoints.keeper import Keeper
-from hybridmpi.errors import UserError
+from hybridmpi.errors import RunFailed, UserError
 
 FACTS = {"engine": "mpi", "times": [0.1, float("inf")], "computing": {"3": 7}}
 
@@ -120,3 +121,18 @@ def test_checkpoints_are_due_by_steps_and_by_time(tmp_path: Path) -> None:
     never = Keeper(tmp_path, every_s=None, every_steps=None, keep=1)
     assert not never.is_wanted
     assert not never.is_due(10**9)
+
+
+def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_those_before_stay(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run.h5.checkpoints"
+    behind = WriterBehind(Keeper(folder, every_s=None, every_steps=10, keep=2))
+    behind.write(10, State({"parameters": torch.ones(3)}, FACTS))
+    behind.finish()
+    named(folder, 20).mkdir()  # where the next one belongs
+    behind.write(20, State({}, FACTS))
+    with pytest.raises(RunFailed, match="version 20 could not be written"):
+        behind.finish()
+    assert read_state(named(folder, 10)).tensors["parameters"].tolist() == [1, 1, 1]
+    assert not list(folder.glob(".*"))

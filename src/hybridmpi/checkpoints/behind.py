@@ -19,7 +19,7 @@ class WriterBehind:
         """Say whether a checkpoint is due, and the last one is written.
 
         Raises:
-            UserError: If that one could not be written.
+            RunFailed: If that one could not be written.
         """
         if self._writing is not None:
             if not self._writing.done():
@@ -32,7 +32,7 @@ class WriterBehind:
         """Begin to write a state, which nobody changes any more, once the last one is written.
 
         Raises:
-            UserError: If that one could not be written.
+            RunFailed: If that one could not be written.
         """
         self.finish()
         self._writing = self._thread.submit(self.keeper.write, version, state)
@@ -41,7 +41,7 @@ class WriterBehind:
         """Wait until all is written.
 
         Raises:
-            UserError: If it could not be.
+            RunFailed: If it could not be.
         """
         if self._writing is not None:
             writing, self._writing = self._writing, None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hybridmpi.checkpoints.file import State, checkpoints_in, named, write_state
+from hybridmpi.errors import RunFailed, UserError
 
 
 class Keeper:
@@ -59,10 +60,16 @@ class Keeper:
         """Write a checkpoint, and remove the oldest where there are too many.
 
         Raises:
-            UserError: If it cannot be written; those before it stay.
+            RunFailed: If it cannot be written; those before it stay.
         """
         path = named(self._folder, version)
-        write_state(path, state)
+        try:
+            write_state(path, state)
+        except UserError as error:
+            raise RunFailed(
+                f"the checkpoint of version {version} could not be written: {error}; those before "
+                "it, and the run file until now, are good"
+            ) from error
         for old in checkpoints_in(self._folder)[: -self._keep]:
             old.unlink()
         self._last_s, self._last_version = self._clock(), version

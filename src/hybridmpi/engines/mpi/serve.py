@@ -12,12 +12,11 @@ import torch
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from hybridmpi.checkpoints.behind import WriterBehind
-from hybridmpi.checkpoints.file import State, as_damage, folder_of
-from hybridmpi.checkpoints.keeper import Keeper
+from hybridmpi.checkpoints.file import as_damage
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
+from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
 from hybridmpi.engines.mpi.resume import is_shared_out_anew, put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
@@ -64,8 +63,8 @@ def serve(
         return _serve(setup, core, free, recorder, interrupted, report)
     except Exception as error:
         failure = error
-        if isinstance(error, UserError):  # a checkpoint that cannot be written, or is damaged
-            failure = RunFailed(f"{error}; the run file holds the run until then")
+        if isinstance(error, UserError):  # the checkpoint to go on from is damaged
+            failure = RunFailed(str(error))
         elif not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
         recorder.close("failed", error=str(failure))
@@ -151,43 +150,7 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
-    section = job.checkpoint
-    keeper = Keeper(
-        folder_of(recorder.writer.path),
-        every_s=section.every_s,
-        every_steps=section.every_steps,
-        keep=section.keep,
-        version=core.version,
-    )
-    behind = WriterBehind(keeper)
-
-    def start() -> float:
-        if setup.resume is None:
-            keeper.clear()
-            server.start()
-            return 0.0
-        with as_damage():
-            server.resume(setup.resume)
-            time_s = float(setup.resume.facts["time_s"])
-            end.bytes_sent += int(setup.resume.facts["bytes_sent"])
-        server.go_on(free, time_s)
-        return time_s
-
-    def checkpoint(now_s: float, interruption: str) -> None:
-        is_last = keeper.is_wanted and bool(interruption)
-        if not (is_last or behind.is_due(core.version)):
-            return
-        recorder.event(now_s, "checkpoint", 0, f"version {core.version}")
-        tensors, facts = server.state()
-        own = {
-            "job": job.model_dump(mode="json"),
-            "engine": "mpi",
-            "num_workers": ranks.num_workers,
-            "time_s": now_s,
-            "bytes_sent": end.bytes_sent,
-        }
-        behind.write(core.version, State(tensors, facts | own))
-
+    checkpoints = Checkpointing(server, end, job, recorder.writer.path, ranks.num_workers)
     loop = Loop(
         server,
         end,
@@ -196,13 +159,13 @@ def _serve(
         straggler_limit_s=job.run.straggler_limit_s,
         interrupted=interrupted_anywhere,
         report=report,
-        start=start,
-        checkpoint=checkpoint,
+        start=lambda: checkpoints.start(setup.resume, free),
+        look=checkpoints.look,
     )
     if not loop.serve():
         recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
     end.close()
-    behind.finish()
+    checkpoints.behind.finish()
     recorder.writer.final(end.parameters.numpy(), core.version)
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()

@@ -29,7 +29,7 @@ class Loop:
         interrupted: Callable[[], str] = lambda: "",
         report: Report = lambda _: None,
         start: Callable[[], float] | None = None,
-        checkpoint: Callable[[float, str], None] = lambda *_: None,
+        look: Callable[[float, str], None] = lambda *_: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare to serve.
@@ -44,8 +44,8 @@ class Loop:
             report: Told now and then how the run is doing.
             start: Starts the server, and returns the time on the training clock; from the beginning
                 if not given.
-            checkpoint: Asked now and then, with the time and why the run is to end, if it is, to
-                write a checkpoint if one is due.
+            look: Called now and then, before anything else is done, with the time, and the signal
+                that asked for the end if one did.
             clock: Returns seconds, never decreasing.
         """
         self._server = server
@@ -56,7 +56,7 @@ class Loop:
         self._interrupted = interrupted
         self._report = report
         self._start = start or self._start_anew
-        self._checkpoint = checkpoint
+        self._look = look
         self._clock = clock
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
@@ -118,7 +118,7 @@ class Loop:
             raise RunFailed(failure)
         interruption = self._interrupted()
         if not server.core.stop_reason:
-            self._checkpoint(now_s, interruption)
+            self._look(now_s, interruption)
         reason = interruption or ("time limit" if now_s >= self._limits.time_s else "")
         if reason and not server.core.stop_reason:
             server.carry_out(server.core.stop(reason), now_s)

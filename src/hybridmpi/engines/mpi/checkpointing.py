@@ -1,0 +1,77 @@
+"""How a run under MPI begins, anew or from a checkpoint, and writes checkpoints meanwhile."""
+
+from pathlib import Path
+
+from hybridmpi.checkpoints.behind import WriterBehind
+from hybridmpi.checkpoints.file import State, as_damage, folder_of
+from hybridmpi.checkpoints.keeper import Keeper
+from hybridmpi.config import Job
+from hybridmpi.engines.server import Server
+from hybridmpi.transport.messages import MessageServer
+
+
+class Checkpointing:
+    """Starts a server, and has its state written when that is due.
+
+    Attributes:
+        behind: Writes.
+    """
+
+    def __init__(
+        self, server: Server, end: MessageServer, job: Job, run_file: Path, num_workers: int
+    ) -> None:
+        section = job.checkpoint
+        self._keeper = Keeper(
+            folder_of(run_file),
+            every_s=section.every_s,
+            every_steps=section.every_steps,
+            keep=section.keep,
+            version=server.core.version,
+        )
+        self.behind = WriterBehind(self._keeper)
+        self._server = server
+        self._end = end
+        self._job = job
+        self._num_workers = num_workers
+
+    def start(self, resume: State | None, free: tuple[int, ...]) -> float:
+        """Start the server, and return the time on the training clock.
+
+        Args:
+            resume: The checkpoint to go on from, in which the core and the parameters do already.
+            free: The workers that are then to be released.
+
+        Raises:
+            UserError: If the checkpoint is damaged.
+        """
+        if resume is None:
+            self._keeper.clear()
+            self._server.start()
+            return 0.0
+        with as_damage():
+            self._server.resume(resume)
+            time_s = float(resume.facts["time_s"])
+            self._end.bytes_sent += int(resume.facts["bytes_sent"])
+        self._server.go_on(free, time_s)
+        return time_s
+
+    def look(self, now_s: float, interruption: str) -> None:
+        """Begin to write a checkpoint if one is due, or the run is to end for a signal.
+
+        Raises:
+            RunFailed: If one cannot be written.
+        """
+        server, version = self._server, self._server.core.version
+        is_last = self._keeper.is_wanted and bool(interruption)
+        if not (is_last or self.behind.is_due(version)):
+            return
+        server.recorder.event(now_s, "checkpoint", 0, f"version {version}")
+        tensors, facts = server.state()
+        own = {
+            "job": self._job.model_dump(mode="json"),
+            "engine": "mpi",
+            "num_workers": self._num_workers,
+            "time_s": now_s,
+            "bytes_sent": self._end.bytes_sent,
+        }
+        self.behind.write(version, State(tensors, facts | own))
