@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybridmpi.checkpoints.file import State, as_damage, folder_of, prefixed, without_prefix
-from hybridmpi.checkpoints.keeper import Keeper
+from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.core.messages import Push
@@ -21,6 +20,7 @@ from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.server import Server, server_state
+from hybridmpi.engines.simulate.checkpointing import Checkpointing
 from hybridmpi.engines.simulate.cluster import Cluster
 from hybridmpi.engines.simulate.end import VirtualEnd
 from hybridmpi.engines.simulate.task import Task
@@ -159,21 +159,9 @@ class Simulation:
             snapshots=snapshots,
             non_finite_limit=job.run.non_finite_limit,
         )
-        section = job.checkpoint
-        keeper = Keeper(
-            folder_of(output),
-            every_s=section.every_s,
-            every_steps=section.every_steps,
-            keep=section.keep,
-            version=core.version,
-        )
-        if resume is None:
-            keeper.clear()
-            server.start()
-        else:
-            with as_damage():
-                self._resume(server, resume)
-        self._serve(server, keeper, interrupted, report)
+        checkpoints = Checkpointing(server, self.end, self.cluster, self.versions, job, output)
+        checkpoints.start(resume)
+        self._serve(server, checkpoints, interrupted, report)
         server.finish()
         report(server.status(server.end_s, "training"))
         recorder.event(server.end_s, "end", 0, core.stop_reason)
@@ -196,7 +184,11 @@ class Simulation:
         return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
 
     def _serve(
-        self, server: Server, keeper: Keeper, interrupted: Callable[[], str], report: Report
+        self,
+        server: Server,
+        checkpoints: Checkpointing,
+        interrupted: Callable[[], str],
+        report: Report,
     ) -> None:
         """Let everything happen, in the order of virtual time."""
         core, end, cluster = server.core, self.end, self.cluster
@@ -221,47 +213,15 @@ class Simulation:
                 server.carry_out(core.lose(event.worker, now_s), now_s)
             if core.is_finished:
                 break
-            if not core.stop_reason and keeper.is_due(core.version):
-                self._write_checkpoint(server, keeper, now_s)
+            if not core.stop_reason:
+                checkpoints.look(now_s)
             if time.monotonic() >= next_housekeeping_s:
                 next_housekeeping_s = time.monotonic() + _HOUSEKEEPING_S
                 server.recorder.flush_if_due(time.monotonic())
                 report(server.status(now_s))
                 if not core.stop_reason and (reason := interrupted()):
-                    if keeper.is_wanted:
-                        self._write_checkpoint(server, keeper, now_s)
+                    checkpoints.look(now_s, reason)
                     server.carry_out(core.stop(reason), now_s)
-
-    def _write_checkpoint(self, server: Server, keeper: Keeper, now_s: float) -> None:
-        server.recorder.event(now_s, "checkpoint", 0, f"version {server.core.version}")
-        tensors, facts = server.state()
-        vectors = {str(version): vector for version, vector in self.versions.vectors().items()}
-        own = {
-            "job": self.job.model_dump(mode="json"),
-            "engine": "simulate",
-            "cluster": self.cluster.state(),
-            "busy_until_ns": self.end.busy_until_ns,
-            "bytes_sent": self.end.bytes_sent,
-        }
-        del tensors["parameters"]  # they are the newest version
-        keeper.write(
-            server.core.version, State(tensors | prefixed("version", vectors), facts | own)
-        )
-
-    def _resume(self, server: Server, state: State) -> None:
-        """Go on from a checkpoint: with the server, the workers, and the versions they hold."""
-        server.resume(state)
-        self.cluster.resume(state.facts["cluster"])
-        version = server.core.version
-        self.end.resume(
-            version,
-            busy_until_ns=state.facts["busy_until_ns"],
-            bytes_sent=state.facts["bytes_sent"],
-        )
-        vectors = without_prefix("version", state.tensors)
-        self.versions.resume({int(name): held for name, held in vectors.items()}, version)
-        for held in self.cluster.versions():
-            self.versions.hold(held)
 
     def _arrive(self, server: Server, task: Task, now_s: float) -> None:
         """Compute the gradient of a push now that it arrives, and hand it to the server."""
