@@ -2,14 +2,14 @@
 
 `hybrid`, `async` and DistributedDataParallel train the job's model on the same shards, batches and
 delays, from the same initial parameters, on the same ranks. Each first tries every learning rate
-once, with one seed; then it runs with other seeds at the rate that reached the target first, in
-turns with the others. Parameters are evaluated off the clock, on one grid of times, so that a time
+once, with one seed; then it runs with other seeds at the rate that reached the first target first,
+in turns with the others. Further targets are read off the same runs. Parameters are evaluated off the clock, on one grid of times, so that a time
 to the target is late by less than an interval of the grid, and never early.
 
 The delays are given in gradient times: the seconds that a worker takes for a gradient while the
 others are idle, as measured in the same call.
 
-    python benchmarks/time_to_accuracy.py jobs/mnist.toml --data DATA --target 0.95
+    python benchmarks/time_to_accuracy.py jobs/mnist.toml --data DATA --target 0.75 --target 0.95
     python benchmarks/time_to_accuracy.py jobs/cifar10.toml --data DATA --target 0.4
 """
 
@@ -50,14 +50,16 @@ class Curve:
     method: str
     learning_rate: float
     seed: int
-    seconds: float  # to the target; infinite if it was not reached
+    seconds: dict[float, float]  # to each target; infinite if it was not reached
     final_accuracy: float
 
 
 @click.command(context_settings={"show_default": True})
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data's folder.")
-@click.option("--target", type=float, required=True, help="Test accuracy, 0 to 1.")
+@click.option(
+    "--target", "targets", type=float, multiple=True, required=True, help="Test accuracy, 0 to 1."
+)
 @click.option("--ranks", type=int, default=26, help="The server and its workers.")
 @click.option("--seconds", type=float, default=60.0, help="Length of one run.")
 @click.option("--every", "every_s", type=float, default=2.0, help="Seconds between evaluations.")
@@ -70,7 +72,7 @@ class Curve:
 def main(
     job: Path,
     data: Path,
-    target: float,
+    targets: tuple[float, ...],
     ranks: int,
     seconds: float,
     every_s: float,
@@ -87,45 +89,47 @@ def main(
     # A learning rate at which a method diverges is not the best one, and no reason to end.
     settings = (*settings, *fixed, *limits, f"run.non_finite_limit={sys.maxsize}")
     if inside is not None:
-        compare_inside(Trainer(job, settings, inside), target, delays, rates, repeats)
+        compare_inside(Trainer(job, settings, inside), targets, delays, rates, repeats)
         return
     runs = len(METHODS) * (len(rates) + repeats)
     limit_s = runs * (60 + seconds + (2 + seconds / every_s) * LONGEST_EVALUATION_S)
     with tempfile.TemporaryDirectory() as folder:
-        line = run_again(ranks, *sys.argv[1:], "--inside", folder, limit_s=limit_s)[-1]
-    if as_json:
-        print(line)
-    else:
-        print_result(json.loads(line))
+        lines = run_again(ranks, *sys.argv[1:], "--inside", folder, limit_s=limit_s)
+    for line in lines[-len(targets) :]:
+        if as_json:
+            print(line)
+        else:
+            print_result(json.loads(line))
 
 
 def compare_inside(
     trainer: "Trainer",
-    target: float,
+    targets: tuple[float, ...],
     delays: tuple[float, float],
     rates: tuple[float, ...],
     repeats: int,
 ) -> None:
-    """Tune and measure on all ranks of this world; rank 0 prints."""
+    """Tune and measure on all ranks of this world; rank 0 prints a line for each target."""
     gradient_s = trainer.set_delays(*delays)
-    tuned = {m: best_rate([trainer.run(m, rate, 0, target) for rate in rates]) for m in METHODS}
+    tuned = {m: best_rate([trainer.run(m, rate, 0, targets) for rate in rates]) for m in METHODS}
     best = trainer.ranks.comm.bcast(tuned)
     measured: dict[str, list[Curve]] = {method: [] for method in METHODS}
     for seed, method in product(range(1, repeats + 1), METHODS):
-        curve = trainer.run(method, best[method], seed, target)
+        curve = trainer.run(method, best[method], seed, targets)
         if curve is not None:
             measured[method].append(curve)
     if trainer.ranks.is_server:
         job = trainer.job("hybrid", best["hybrid"], 1)
         facts = {
             "workers": trainer.ranks.num_workers,
-            "target": target,
             "gradient_s": gradient_s,
             "delays_in_gradient_times": delays,
             "learning_rates": rates,
             "best": best,
         }
-        print(json.dumps(facts_of(job) | facts | outcome(measured, job)), flush=True)
+        for target in targets:
+            line = facts_of(job) | facts | {"target": target} | outcome(measured, target, job)
+            print(json.dumps(line), flush=True)
 
 
 def facts_of(job: "Job") -> dict[str, Any]:
@@ -141,13 +145,14 @@ def facts_of(job: "Job") -> dict[str, Any]:
     }
 
 
-def outcome(measured: dict[str, list[Curve]], job: "Job") -> dict[str, Any]:
+def outcome(measured: dict[str, list[Curve]], target: float, job: "Job") -> dict[str, Any]:
     """Return the times, and how much faster than DDP the presets are."""
     limit_s = job.run.time_limit_s
     assert limit_s is not None
-    times = {m: median(curve.seconds for curve in curves) for m, curves in measured.items()}
+    seconds = {m: [curve.seconds[target] for curve in curves] for m, curves in measured.items()}
+    times = {method: median(values) for method, values in seconds.items()}
     return {
-        "seconds": {m: [finite(curve.seconds) for curve in measured[m]] for m in METHODS},
+        "seconds": {m: [finite(value) for value in seconds[m]] for m in METHODS},
         "median_s": {m: finite(times[m]) for m in METHODS},
         "final_accuracy": {m: [curve.final_accuracy for curve in measured[m]] for m in METHODS},
         "speedup": {m: speedup(times["ddp"], times[m], limit_s) for m in METHODS if m != "ddp"},
@@ -199,7 +204,7 @@ class Trainer:
         )
         return gradient_s
 
-    def run(self, method: str, rate: float, seed: int, target: float) -> Curve | None:
+    def run(self, method: str, rate: float, seed: int, targets: tuple[float, ...]) -> Curve | None:
         """Train once; return on rank 0 what came of it."""
         from hybridmpi.experiments.time_to_target import first_time_at
 
@@ -209,11 +214,16 @@ class Trainer:
         )
         if not self.ranks.is_server:
             return None
-        reached_s = first_time_at(times_s, accuracies, target, higher_is_better=True)
+        reached_s = {
+            target: first_time_at(times_s, accuracies, target, higher_is_better=True)
+            for target in targets
+        }
         final = float(accuracies[-1])
+        reached = ", ".join(
+            f"{target:g} after {time_s:g} s" for target, time_s in reached_s.items()
+        )
         print(
-            f"{method}, rate {rate:g}, seed {seed}: {target:g} after {reached_s:g} s, "
-            f"{final:.3f} at the end",
+            f"{method}, rate {rate:g}, seed {seed}: {reached}, {final:.3f} at the end",
             file=sys.stderr,
             flush=True,
         )
@@ -278,9 +288,13 @@ def time_gradient(ranks: "Ranks", setup: "Setup") -> float:
 
 
 def best_rate(curves: list[Curve | None]) -> float | None:
-    """Return, on rank 0, the rate that reaches the target first, or gets closest to it."""
+    """Return, on rank 0, the rate that reaches the targets first, or gets closest to them."""
     known = [curve for curve in curves if curve is not None]
-    best = min(known, key=lambda curve: (curve.seconds, -curve.final_accuracy), default=None)
+    best = min(
+        known,
+        key=lambda curve: (*curve.seconds.values(), -curve.final_accuracy),
+        default=None,
+    )
     return best.learning_rate if best else None
 
 
