@@ -3,8 +3,9 @@
 `hybrid`, `async` and DistributedDataParallel train the job's model on the same shards, batches and
 delays, from the same initial parameters, on the same ranks. Each first tries every learning rate
 once, with one seed; then it runs with other seeds at the rate that reached the first target first,
-in turns with the others. Further targets are read off the same runs. Parameters are evaluated off the clock, on one grid of times, so that a time
-to the target is late by less than an interval of the grid, and never early.
+in turns with the others. Further targets are read off the same runs. Parameters are evaluated off
+the clock, on one grid of times, so that a time to a target is late by less than an interval of the
+grid, and never early.
 
 The delays are given in gradient times: the seconds that a worker takes for a gradient while the
 others are idle, as measured in the same call.
