@@ -58,6 +58,7 @@ class Point:
     ratio_to_bound: float
     ratio_to_handwritten: float
     log_cost: float
+    server_threads: int
     peers: dict[str, dict[str, float]]  # gradients_per_s, threshold, ratio, by name
 
 
@@ -68,6 +69,7 @@ class Point:
 @click.option(
     "--transport", type=click.Choice(["shared", "messages", "collective"]), default="shared"
 )
+@click.option("--threads", type=int, help="Of the server.  [default: as in training]")
 @click.option("--peer", "names", type=click.Choice(list(MODULES)), multiple=True, help="Compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of a table.")
 @click.option("--inside", is_flag=True, hidden=True)
@@ -76,17 +78,18 @@ def main(
     parameters: tuple[int, ...],
     seconds: float,
     transport: "Transport",
+    threads: int | None,
     names: tuple[str, ...],
     as_json: bool,
     inside: bool,
 ) -> None:
     """Measure the server's throughput beside a hand-written server and the memory's bound."""
     if inside:
-        measure_inside(parameters, seconds, transport, names)
+        measure_inside(parameters, seconds, transport, threads, names)
         return
     points = []
     for number in workers:
-        for line in launch(number, parameters, seconds, transport, names):
+        for line in launch(number, parameters, seconds, transport, threads, names):
             points.append(json.loads(line))
             if as_json:
                 print(line, flush=True)
@@ -99,17 +102,24 @@ def launch(
     parameters: tuple[int, ...],
     seconds: float,
     transport: "Transport",
+    threads: int | None,
     names: tuple[str, ...],
 ) -> list[str]:
     """Run all points of one number of workers under one mpirun; return its JSON lines."""
     sizes = [f"--parameters={size}" for size in parameters]
     options = ("--inside", f"--seconds={seconds}", f"--transport={transport}")
-    peers = [f"--peer={name}" for name in names]
-    return run_again(workers + 1, *options, *sizes, *peers, limit_s=LIMIT_S * (1 + len(peers)))
+    more = [f"--peer={name}" for name in names]
+    if threads is not None:
+        more.append(f"--threads={threads}")
+    return run_again(workers + 1, *options, *sizes, *more, limit_s=LIMIT_S * (1 + len(names)))
 
 
 def measure_inside(
-    parameters: tuple[int, ...], seconds: float, transport: "Transport", names: tuple[str, ...]
+    parameters: tuple[int, ...],
+    seconds: float,
+    transport: "Transport",
+    threads: int | None,
+    names: tuple[str, ...],
 ) -> None:
     """Measure on all ranks of this world; rank 0 prints."""
     import torch
@@ -118,7 +128,7 @@ def measure_inside(
     from hybridmpi.engines.mpi.ranks import Ranks
 
     ranks = Ranks(MPI.COMM_WORLD)
-    torch.set_num_threads(ranks.threads)
+    torch.set_num_threads(threads if threads and ranks.is_server else ranks.threads)
     peers = Peers(names if ranks.is_server else (), ranks.num_workers)
     for size, threshold in product(parameters, (1, ranks.num_workers)):
         point = measure(ranks, size, threshold, seconds, transport, peers)
@@ -130,6 +140,8 @@ def measure(
     ranks: "Ranks", size: int, threshold: int, seconds: float, transport: "Transport", peers: Peers
 ) -> Point | None:
     """Measure one point, the contenders in turns."""
+    import torch
+
     bound = run_bound(ranks, size, threshold, seconds)
     count = ranks.comm.bcast(max(ROUNDS, int(bound * seconds / ranks.num_workers))) * (
         ranks.num_workers
@@ -157,6 +169,7 @@ def measure(
         ratio_to_bound=median(ours) / bound,
         ratio_to_handwritten=median(a / b for a, b in zip(ours, handwritten, strict=True)),
         log_cost=log_s(size, threshold, per_second=median(ours)) * median(ours),
+        server_threads=torch.get_num_threads(),
         peers=compare(ours, theirs),
     )
 

@@ -39,6 +39,17 @@ JOBS["damped"] = job("async", stale={"rule": "power", "exponent": 0.7})
 JOBS["collective"] = job("hybrid", broadcast="collective", aggregation="sqrt")
 JOBS["validation"] = job("hybrid")
 JOBS["validation"]["data"]["validation"] = 0.25
+# Of a norm over many elements the bits depend on the number of threads.
+JOBS["server threads"] = job("hybrid") | {
+    "run": {"gradient_limit": 150, "seed": 2, "server_threads": 2},
+    "data": {
+        "dataset": "synthetic",
+        "batch_size": 2,
+        "options": {"samples": 400, "shape": [1, 16, 16], "classes": 10},
+    },
+    "model": {"name": "mnist_cnn"},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9, "clip_norm": 0.1},
+}
 
 
 @pytest.fixture(scope="module")

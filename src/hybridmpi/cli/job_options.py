@@ -36,7 +36,13 @@ resume_option = click.option(
 # What may be another when a run goes on: it ends later, or runs elsewhere, but is the same run.
 _CHANGEABLE = {
     *("run.time_limit_s", "run.gradient_limit", "run.step_limit", "run.epoch_limit"),
-    *("run.straggler_limit_s", "run.non_finite_limit", "run.transport", "run.device"),
+    *(
+        "run.straggler_limit_s",
+        "run.non_finite_limit",
+        "run.transport",
+        "run.device",
+        "run.server_threads",
+    ),
     *("checkpoint.every_s", "checkpoint.every_steps", "checkpoint.keep"),
     *("data.root", "data.download"),
 }

@@ -66,6 +66,9 @@ class RunSection(Table):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where workers compute under MPI: cuda spreads them over a node's GPUs; auto: cuda where there
     is one"""
+    server_threads: Count | None = None
+    """threads of the server's steps under MPI; by default those that its node's workers leave, at
+    least 1"""
     straggler_limit_s: Seconds = 30.0
     """seconds to wait, at the end, for workers that still compute"""
     non_finite_limit: Count = 10

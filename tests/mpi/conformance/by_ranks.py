@@ -54,6 +54,10 @@ class ScriptedEnd:
         self._signal_s = scenario.script.signal_s
         self._happenings = iter(scenario.script.happenings[1:])
 
+    @property
+    def is_full(self) -> bool:
+        return self._end.is_full
+
     def clock(self) -> float:
         return self.now_s
 
@@ -98,6 +102,8 @@ class ScriptedEnd:
         return bool(self._batons.iprobe(worker))
 
     def _receive(self, worker: int) -> Push:
+        if self._end.is_full:
+            self.server.add_up()
         self._batons.send(None, worker)
         pushes: list[Push] = []
 

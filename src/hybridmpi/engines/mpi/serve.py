@@ -107,7 +107,7 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         )
         | {
             "torch_threads": setup.ranks.worker_threads,
-            "server_threads": setup.ranks.threads,
+            "server_threads": torch.get_num_threads(),
             "mpi4py_version": library_version("mpi4py"),
             "transport": setup.choice.transport,
             "mpi_library": MPI.Get_library_version().split("\n")[0].strip("\0 "),

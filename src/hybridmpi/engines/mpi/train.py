@@ -83,7 +83,8 @@ def _train(
     tell: Callable[[str], None],
 ) -> Outcome | None:
     agree(ranks.comm, lambda: _check_world(ranks))
-    torch.set_num_threads(ranks.threads)
+    own_threads = job.run.server_threads if job is not None and ranks.is_server else None
+    torch.set_num_threads(own_threads or ranks.threads)
     setup = Setup(ranks, job, resume)
     hosts = ranks.comm.allgather(Host(socket.gethostname(), ranks.cores, str(setup.device)))
     if ranks.is_server:
