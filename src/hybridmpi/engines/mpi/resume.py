@@ -14,18 +14,6 @@ from hybridmpi.engines.server import server_state
 from hybridmpi.errors import UserError
 
 
-def next_batches(state: State | None) -> dict[int, int]:
-    """Return the number of each worker's next batch; 0 for those that are not named.
-
-    Raises:
-        UserError: If the checkpoint is damaged.
-    """
-    if state is None:
-        return {}
-    with as_damage():
-        return {int(worker): int(batch) for worker, batch in state.facts["recorder"]["next_batch"]}
-
-
 def resumed_core(
     method: Method, limits: Limits, state: State, num_workers: int
 ) -> tuple[ParameterServer, tuple[int, ...]]:
@@ -58,9 +46,3 @@ def put_parameters(state: State, vector: Tensor) -> None:
                 f"{len(vector)} here; give it the same model and data"
             )
         vector.copy_(parameters)
-
-
-def is_shared_out_anew(state: State, num_workers: int) -> bool:
-    """Say whether another number of workers shares the training set."""
-    with as_damage():
-        return int(state.facts["num_workers"]) != num_workers

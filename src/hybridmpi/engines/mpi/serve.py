@@ -18,7 +18,7 @@ from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
-from hybridmpi.engines.mpi.resume import is_shared_out_anew, put_parameters, resumed_core
+from hybridmpi.engines.mpi.resume import put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
 from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.outcome import Outcome
@@ -89,8 +89,8 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         with as_damage():
             version = setup.resume.facts["core"]["version"]
             rows = read_beginning(output, setup.resume.facts["recorder"]["rows"], version)
-        anew = is_shared_out_anew(setup.resume, setup.ranks.num_workers)
-        resumed = {"resumed_at_version": version, "shared_out_anew": int(anew)}
+        anew = int(setup.is_shared_out_anew)
+        resumed = {"resumed_at_version": version, "shared_out_anew": anew}
     workers = [
         (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from hybridmpi.checkpoints.file import State
+from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
-from hybridmpi.engines.mpi.resume import is_shared_out_anew, next_batches
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
@@ -56,7 +55,8 @@ class Setup:
         self.ranks = ranks
         self.resume = resume if ranks.is_server else None
         self._whole_job = job if ranks.is_server else None
-        told = agree(ranks.comm, lambda: RankJob.of(job, next_batches(resume)) if job else None)
+        self.workers_then = ranks.num_workers
+        told = agree(ranks.comm, lambda: self._rank_job(job) if job else None)
         self.job: RankJob = ranks.comm.bcast(told)
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
@@ -77,14 +77,23 @@ class Setup:
         self.plan = self._plan()
         self.node_bytes = agree(ranks.comm, self._check_memory)
 
+    def _rank_job(self, job: "Job") -> RankJob:
+        if self.resume is None:
+            return RankJob.of(job, {})
+        with as_damage():
+            self.workers_then = int(self.resume.facts["num_workers"])
+            batches = self.resume.facts["recorder"]["next_batch"]
+            return RankJob.of(job, {int(worker): int(batch) for worker, batch in batches})
+
     @property
     def _anew(self) -> str:
         """Say that a run that goes on has another number of workers, if it has."""
         now = self.ranks.num_workers
-        if self.resume is None or not is_shared_out_anew(self.resume, now):
-            return ""
-        then = self.resume.facts["num_workers"]
-        return f"{now} workers share the training set anew, no longer {then}"
+        return (
+            f"{now} workers share the training set anew, no longer {self.workers_then}"
+            if self.is_shared_out_anew
+            else ""
+        )
 
     def _build_model(self) -> tuple[FlatModel, Tensor]:
         facts = self.share.facts
@@ -98,6 +107,11 @@ class Setup:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
         return FlatModel(model.to(self.device)), initial
+
+    @property
+    def is_shared_out_anew(self) -> bool:
+        """Whether a run that goes on has another number of workers than it had."""
+        return self.workers_then != self.ranks.num_workers
 
     @property
     def whole_job(self) -> "Job":
