@@ -66,12 +66,12 @@ def tree(case: str, folder: Path) -> dict[str, Any]:
         (folder / "trace.csv").write_text(simulate["trace"])
         simulate |= {"trace": str(folder / "trace.csv")}
     return {
-        "run": {"gradient_limit": 330},
+        "run": {"gradient_limit": 200},
         "data": {"dataset": "digits", "batch_size": 16},
         "model": {"name": "lenet"},
         "delays": {"fraction": 0.5, "min_s": 0.01, "max_s": 0.05},
-        "evaluation": {"every_s": 0.2, "every_steps": 37},
-        "checkpoint": {"every_steps": 10, "keep": 100},
+        "evaluation": {"every_steps": 37},
+        "checkpoint": {"every_steps": 8, "keep": 100},
         **changes,
         "simulate": simulate,
     }
@@ -97,7 +97,7 @@ def test_every_checkpoint_leads_to_the_same_end(
     assert whole.status == "complete"
     assert len(checkpoints) >= 3
     kept = [(int(each.stem), read_state(each)) for each in checkpoints]
-    for version, state in (kept[0], kept[len(kept) // 2], kept[-1]):
+    for version, state in (kept[1], kept[-1]):
         Simulation(job).run(path, resume=state)
         resumed = read_run(path)
         assert_same(resumed, whole)
@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        job_file(folder, gradient_limit=700)
+        job_file(folder, gradient_limit=400)
     command = [sys.executable, "-m", "hybridmpi", "simulate"]
     subprocess.run([*command, whole / "job.toml"], check=True, capture_output=True, timeout=120)
     options, kills = [str(killed / "job.toml")], 0

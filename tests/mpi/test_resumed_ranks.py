@@ -11,12 +11,12 @@ from hybridmpi.checkpoints.file import checkpoints_in, folder_of, read_state
 from hybridmpi.cli import main
 from hybridmpi.runlog.run import Run
 
-LIMIT = 1500
+LIMIT = 800
 FIELDS = {
     "run.time_limit_s": "",
     "run.gradient_limit": LIMIT,
     "evaluation.every_s": "",
-    "evaluation.every_steps": 200,
+    "evaluation.every_steps": 400,
     "checkpoint.every_s": 0.2,
 }
 HYBRID = {
