@@ -11,10 +11,10 @@ from hybridmpi.checkpoints.file import checkpoints_in, folder_of, read_state
 from hybridmpi.cli import main
 from hybridmpi.runlog.run import Run
 
-LIMIT = 800
+NEVER, MORE = 1_000_000, 300  # gradients of a run that is broken off, and after it has gone on
 FIELDS = {
     "run.time_limit_s": "",
-    "run.gradient_limit": LIMIT,
+    "run.gradient_limit": NEVER,
     "evaluation.every_s": "",
     "evaluation.every_steps": 400,
     "checkpoint.every_s": 0.2,
@@ -41,22 +41,23 @@ def options(fields: dict[str, Any]) -> list[str]:
     return [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
 
 
-def resume(ranks: Any, number: int = 3, *more: str) -> Any:
-    """Go on with `hybridmpi launch --resume`."""
+def resume(ranks: Any, limit: int, number: int = 3) -> Any:
+    """Go on with `hybridmpi launch --resume` up to so many gradients."""
     line = ["-m", "hybridmpi", "launch", "-n", str(number)]
+    more = options({"run.gradient_limit": limit})
     return ranks.without_mpirun(*line, "--resume", str(folder_of(ranks.run_file)), *more)
 
 
-def check_account(run: Run) -> None:
+def check_account(run: Run, limit: int) -> None:
     """Every gradient once, and steps without a gap."""
     assert run.status == "complete"
-    assert len(run.gradients) == LIMIT
+    assert len(run.gradients) == limit
     assert not run.gradients.duplicated(["worker", "batch"]).any()
     assert run.gradients.time_s.is_monotonic_increasing
     assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
     assert run.steps.gradients.sum() == (run.gradients.step > 0).sum()
     buffered = run.gradients.accepted & (run.gradients.step < 0)
-    assert run.steps.gradients.sum() + buffered.sum() + (~run.gradients.accepted).sum() == LIMIT
+    assert run.steps.gradients.sum() + buffered.sum() + (~run.gradients.accepted).sum() == limit
     assert run.evaluations.time_s.is_monotonic_increasing
     assert run.evaluations.version.iloc[[0, -1]].tolist() == [0, run.final_version]
 
@@ -80,12 +81,13 @@ def test_a_run_whose_server_was_killed_goes_on_and_can_be_replayed(ranks: Any, w
     assert len(killed.gradients) >= then["recorder"]["rows"]["gradients"] > 0
     assert killed.status == "running"
 
-    ended = resume(ranks)
+    limit = then["core"]["gradients"] + MORE
+    ended = resume(ranks, limit)
     assert ended.exit_code == 0, ended
     run = ranks.read()
-    check_account(run)
+    check_account(run, limit)
     assert run.attributes["resumed_at_version"] == int(newest.stem)
-    assert (run.gradients.time_s > then["time_s"]).sum() == LIMIT - then["core"]["gradients"]
+    assert (run.gradients.time_s > then["time_s"]).sum() == MORE
     replayed = CliRunner().invoke(main, ["replay", str(ranks.run_file)])
     assert replayed.exit_code == 0, replayed.output
 
@@ -99,11 +101,11 @@ def test_a_signal_loses_nothing(ranks: Any, number: signal.Signals) -> None:
         running.wait()
     stopped = ranks.read()
     assert stopped.status == "stopped"
-    assert 0 < len(stopped.gradients) < LIMIT
-    ended = resume(ranks)
+    limit = len(stopped.gradients) + MORE
+    ended = resume(ranks, limit)
     assert ended.exit_code == 0, ended
     run = ranks.read()
-    check_account(run)
+    check_account(run, limit)
     assert run.attributes["resumed_at_version"] == stopped.final_version
     ours = ["worker", "batch", "version", "loss"]
     then = run.gradients[ours].iloc[: len(stopped.gradients)]
@@ -115,11 +117,12 @@ def test_another_number_of_workers_shares_the_data_out_anew(ranks: Any) -> None:
         ranks.wait_for_gradients(20)
         running.process.send_signal(signal.SIGTERM)
         running.wait()
-    ended = resume(ranks, 4)
+    limit = len(ranks.read().gradients) + MORE
+    ended = resume(ranks, limit, 4)
     assert ended.exit_code == 0, ended
     assert "3 workers share the training set anew, no longer 2" in ended.stdout + ended.stderr
     run = ranks.read()
-    check_account(run)
+    check_account(run, limit)
     assert set(run.gradients.worker) == {1, 2, 3}
     assert run.workers.shard_size.sum() == run.attributes["training_samples"]
     replayed = CliRunner().invoke(main, ["replay", str(ranks.run_file)])
