@@ -18,21 +18,23 @@ class Checkpointing:
     """
 
     def __init__(
-        self, server: Server, end: MessageServer, job: Job, run_file: Path, num_workers: int
+        self,
+        server: Server,
+        end: MessageServer,
+        job: Job,
+        run_file: Path,
+        num_workers: int,
+        *,
+        is_shared_out_anew: bool,
     ) -> None:
-        section = job.checkpoint
-        self._keeper = Keeper(
-            folder_of(run_file),
-            every_s=section.every_s,
-            every_steps=section.every_steps,
-            keep=section.keep,
-            version=server.core.version,
-        )
+        asked = job.checkpoint.model_dump()
+        self._keeper = Keeper(folder_of(run_file), **asked, version=server.core.version)
         self.behind = WriterBehind(self._keeper)
         self._server = server
         self._end = end
         self._job = job
         self._num_workers = num_workers
+        self._is_shared_out_anew = is_shared_out_anew
 
     def start(self, resume: State | None, free: tuple[int, ...]) -> float:
         """Start the server, and return the time on the training clock.
@@ -71,6 +73,7 @@ class Checkpointing:
             "job": self._job.model_dump(mode="json"),
             "engine": "mpi",
             "num_workers": self._num_workers,
+            "shared_out_anew": self._is_shared_out_anew,
             "time_s": now_s,
             "bytes_sent": self._end.bytes_sent,
         }

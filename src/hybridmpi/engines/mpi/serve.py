@@ -89,7 +89,7 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         with as_damage():
             version = setup.resume.facts["core"]["version"]
             rows = read_beginning(output, setup.resume.facts["recorder"]["rows"], version)
-        anew = int(setup.is_shared_out_anew)
+        anew = int(setup.was_shared_out_anew)
         resumed = {"resumed_at_version": version, "shared_out_anew": anew}
     workers = [
         (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
@@ -150,7 +150,14 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
-    checkpoints = Checkpointing(server, end, job, recorder.writer.path, ranks.num_workers)
+    checkpoints = Checkpointing(
+        server,
+        end,
+        job,
+        recorder.writer.path,
+        ranks.num_workers,
+        is_shared_out_anew=setup.was_shared_out_anew,
+    )
     loop = Loop(
         server,
         end,

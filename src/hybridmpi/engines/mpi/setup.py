@@ -91,7 +91,7 @@ class Setup:
         now = self.ranks.num_workers
         return (
             f"{now} workers share the training set anew, no longer {self.workers_then}"
-            if self.is_shared_out_anew
+            if self.workers_then != now
             else ""
         )
 
@@ -109,9 +109,10 @@ class Setup:
         return FlatModel(model.to(self.device)), initial
 
     @property
-    def is_shared_out_anew(self) -> bool:
-        """Whether a run that goes on has another number of workers than it had."""
-        return self.workers_then != self.ranks.num_workers
+    def was_shared_out_anew(self) -> bool:
+        """Whether a run that goes on has, or once had, another number of workers than before."""
+        then = self.resume is not None and bool(self.resume.facts.get("shared_out_anew"))
+        return then or self.workers_then != self.ranks.num_workers
 
     @property
     def whole_job(self) -> "Job":

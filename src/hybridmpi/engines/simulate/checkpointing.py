@@ -23,14 +23,8 @@ class Checkpointing:
         job: Job,
         run_file: Path,
     ) -> None:
-        section = job.checkpoint
-        self._keeper = Keeper(
-            folder_of(run_file),
-            every_s=section.every_s,
-            every_steps=section.every_steps,
-            keep=section.keep,
-            version=server.core.version,
-        )
+        asked = job.checkpoint.model_dump()
+        self._keeper = Keeper(folder_of(run_file), **asked, version=server.core.version)
         self._server = server
         self._end = end
         self._cluster = cluster
