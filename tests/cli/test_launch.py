@@ -2,9 +2,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,20 +17,8 @@ evaluation = { every_s = 1 }
 """
 
 
-@click.command()
-@click.argument("job")
-@click.option("--set", "settings", multiple=True)
-@click.option("--force", is_flag=True)
-@click.option("--live", is_flag=True)
-def train(job: str, settings: tuple[str, ...], force: bool, live: bool) -> None:
-    """Stand in for the real command, whose arguments are parsed here but which does not run."""
-
-
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    module = ModuleType("hybridmpi.cli.train")
-    module.train = train  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(
         launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
     )

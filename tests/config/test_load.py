@@ -167,7 +167,7 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
         ("run.sed=3", "run.sed: unknown field; did you mean 'seed'?"),
         ("run.step=3", "run.step: unknown field; did you mean 'step_limit' or 'seed'?"),
         ("rum.seed=3", "rum: unknown field; did you mean 'run'?"),
-        ("a.b.c=3", "a: unknown field; allowed: data, delays, evaluation, method, model, "),
+        ("a.b.c=3", "a: unknown field; allowed: checkpoint, data, delays, evaluation, method, "),
         ("method.threshold.evry=3", "method.threshold.evry: unknown field; did you mean 'every'?"),
         ("method.preset=hybird", "method.preset: there is no preset 'hybird'; did you mean 'hybr"),
         ("method.preset=lr", "method.preset: there is no preset 'lr'; allowed: async, hybrid, "),
