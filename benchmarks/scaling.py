@@ -1,8 +1,8 @@
 """Gradients per second and memory against the number of parameters and of workers.
 
 No compute, as in `server.py`: the server with its run file, beside the step's own kernel alone.
-The memory plan of gradients and parameters, which a run prints before it starts, stands beside what
-the proportional set sizes (PSS) of all ranks together grew by.
+The memory plan of gradients, parameters and the last snapshot, which a run prints before it starts,
+stands beside what the proportional set sizes (PSS) of all ranks together grew by.
 
     python benchmarks/scaling.py --workers 4 --parameters 1000000
     python benchmarks/scaling.py --json > scaling.jsonl      # all points; some minutes
@@ -108,10 +108,10 @@ def fits(planned: int, size: int, workers: int) -> bool:
 
 
 def planned_bytes(ranks: "Ranks", size: int) -> int:
-    """Return what a run would foretell of gradients and parameters, of all ranks together."""
+    """Return what a run would foretell of gradients, parameters and one snapshot, on all ranks."""
     from hybridmpi.engines.mpi.ends import num_vectors
 
-    return int(ranks.comm.allreduce(num_vectors(ranks, "shared"))) * 4 * size
+    return int(1 + ranks.comm.allreduce(num_vectors(ranks, "shared"))) * 4 * size
 
 
 def measure(ranks: "Ranks", size: int, threshold: int, seconds: float, planned: int) -> None:
@@ -119,7 +119,7 @@ def measure(ranks: "Ranks", size: int, threshold: int, seconds: float, planned: 
     workers, grown = ranks.num_workers, list[int]()
     pids = ranks.comm.allgather(os.getpid())
     rates, bounds = [], [run_bound(ranks, size, threshold, seconds)]
-    count = workers * ranks.comm.bcast(max(ROUNDS, int(bounds[0] * seconds / 4 / workers)))
+    count = workers * ranks.comm.bcast(max(ROUNDS, int(bounds[0] * seconds / workers)))
     run_hybridmpi(ranks, size, threshold, workers * ROUNDS, "shared")  # warms up
     for _ in range(REPEATS):
         before = pss_bytes(pids)

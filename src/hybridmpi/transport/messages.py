@@ -55,7 +55,13 @@ class MessageServer:
     """Rank 0's end of the message transport."""
 
     def __init__(
-        self, comm: MPI.Intracomm, size: int, *, patience: Patience, broadcasts: bool
+        self,
+        comm: MPI.Intracomm,
+        size: int,
+        *,
+        patience: Patience,
+        broadcasts: bool,
+        num_rows: int = NUM_ROWS,
     ) -> None:
         """Allocate rows for the pushes of all workers, ranks 1 to N of `comm`.
 
@@ -64,6 +70,7 @@ class MessageServer:
             size: Elements of a flat vector, parameters and buffers.
             patience: How to wait.
             broadcasts: Whether parameters go out by a broadcast when all active workers wait.
+            num_rows: Rows for pushes that come as messages.
         """
         self.bytes_sent = 0
         self._comm = comm
@@ -71,8 +78,8 @@ class MessageServer:
         self._patience = patience
         self._broadcasts = broadcasts
         num_workers = comm.size - 1
-        self._rows = frames(NUM_ROWS, size)
-        self._free_rows = list(range(NUM_ROWS))
+        self._rows = frames(num_rows, size)
+        self._free_rows = list(range(num_rows))
         self._arriving: list[MPI.Request] = []
         self._origins: list[tuple[int, int]] = []  # worker and row of what is arriving
         self._num_workers = num_workers
@@ -91,7 +98,7 @@ class MessageServer:
     @property
     def is_full(self) -> bool:
         """Whether no more pushes can arrive until a row is given back."""
-        return not self._free_rows and not self._arriving
+        return bool(self._rows) and not self._free_rows and not self._arriving
 
     def row(self, row: int) -> Tensor:
         """Return a row of the gradient buffer, shape [size]."""

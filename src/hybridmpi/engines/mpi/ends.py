@@ -66,9 +66,8 @@ def num_vectors(ranks: Ranks, transport: Transport) -> int:
         own, shared = (1 if transport == "shared" else 3), 0
     if transport != "shared":
         return own + shared
-    return (0 if ranks.is_beside_server else own) + (
-        sum(_frames_of_node(ranks)) if ranks.node.rank == 0 else 0
-    )
+    is_own_needed = ranks.num_nodes > 1 if ranks.is_server else not ranks.is_beside_server
+    return own * is_own_needed + (sum(_frames_of_node(ranks)) if ranks.node.rank == 0 else 0)
 
 
 def server_end(ranks: Ranks, size: int, transport: Transport) -> MessageServer:
