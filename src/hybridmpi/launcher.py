@@ -36,10 +36,17 @@ class Mpi:
 
 @dataclass(frozen=True)
 class Mpirun:
-    """An mpirun and the implementation that it belongs to."""
+    """An mpirun and the implementation that it belongs to.
+
+    Attributes:
+        path: Where it is.
+        mpi: The implementation.
+        survives_losses: Whether the job can go on when a rank is lost (Open MPI's ULFM).
+    """
 
     path: str
     mpi: Mpi
+    survives_losses: bool = False
 
     def __str__(self) -> str:
         return f"{self.path} ({self.mpi})"
@@ -100,7 +107,8 @@ def command_line(
             added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         if "OMPI_MCA_osc" not in environment:
             added["OMPI_MCA_osc"] = "^ucx"  # windows are never of this kind, but it prints an error
-        flags = ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
+        flags = ["--with-ft", "ulfm"] if mpirun.survives_losses else []
+        flags += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
         if ranks > cores:
             flags += ["--mca", "mpi_yield_when_idle", "1"]
     else:
@@ -139,7 +147,14 @@ def find_mpirun(named: str | None = None) -> Mpirun:
     if path is None:
         where = f"mpirun '{named}'" if named else f"mpirun beside {sys.executable} or on PATH"
         raise UserError(f"there is no {where}; install one: {_HOW_TO_INSTALL}")
-    return Mpirun(path, identify(path, _answer([path, "--version"])))
+    mpi = identify(path, _answer([path, "--version"]))
+    return Mpirun(path, mpi, mpi.vendor is Vendor.OPEN_MPI and _is_built_with_ulfm(path))
+
+
+def _is_built_with_ulfm(mpirun: str) -> bool:
+    """Ask the `ompi_info` that belongs to an mpirun; without one the answer is no."""
+    ompi_info = Path(mpirun).with_name("ompi_info")
+    return ompi_info.is_file() and "ft_mpi_support:yes" in _answer([str(ompi_info), "--parsable"])
 
 
 def find_library() -> Mpi:

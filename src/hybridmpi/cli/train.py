@@ -52,6 +52,7 @@ def train(
         from hybridmpi.engines.mpi.agreement import agree
         from hybridmpi.engines.mpi.train import train as train_on_all_ranks
         from hybridmpi.errors import RunFailed, UserError
+        from hybridmpi.transport.losses import lost_ranks
 
     interruption = Interruption()
     is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
@@ -81,6 +82,15 @@ def train(
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
+    if lost_ranks(MPI.COMM_WORLD):
+        _end_without_the_lost()
+
+
+def _end_without_the_lost() -> NoReturn:
+    """End this rank after a loss, without MPI_Finalize, which may wait for the lost one forever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_without_stragglers() -> NoReturn:
@@ -94,12 +104,14 @@ def _end_without_stragglers() -> NoReturn:
 
 
 def _end_with(error: Exception) -> NoReturn:
-    """Tell the error once, on rank 0, and end all ranks with its exit code."""
+    """Tell the error once, on the lowest rank that lives, and end all ranks with its exit code."""
     from mpi4py import MPI
 
     from hybridmpi.errors import UserError
+    from hybridmpi.transport.losses import lost_ranks
 
-    if MPI.COMM_WORLD.rank == 0:
+    lost = lost_ranks(MPI.COMM_WORLD)
+    if MPI.COMM_WORLD.rank == next(rank for rank in range(len(lost) + 1) if rank not in lost):
         click.echo(f"Error: {error}", err=True)
     if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
         code = 2 if MPI.COMM_WORLD.rank == 0 else 0

@@ -361,6 +361,18 @@ class CheckpointSection(Table):
     """how many of the newest stay"""
 
 
+class FaultsSection(Table):
+    """What happens under MPI when a worker is lost, where MPI survives that (Open MPI's ULFM)."""
+
+    timeout_s: Positive | None = 600.0
+    """seconds after which a worker that computes is given up, and its process killed where the
+    server can; none: never"""
+    min_workers: Count = 1
+    """the run fails when fewer are left"""
+    lost_shard: Literal["redistribute", "drop"] = "redistribute"
+    """the training samples of a lost worker are shared out among the others, or left out"""
+
+
 class Job(Table):
     """A whole job."""
 
@@ -373,6 +385,7 @@ class Job(Table):
     delays: DelaysSection = Field(default_factory=DelaysSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    faults: FaultsSection = Field(default_factory=FaultsSection)
     simulate: SimulateSection = Field(default_factory=SimulateSection)
 
     @model_validator(mode="before")
@@ -398,6 +411,16 @@ class Job(Table):
             raise ValueError(
                 "run.transport is 'shared', but method.broadcast = 'collective' goes by messages; "
                 "leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_timeout(self) -> Self:
+        timeout_s, max_s = self.faults.timeout_s, self.delays.max_s
+        if timeout_s is not None and timeout_s <= max_s:
+            raise ValueError(
+                f"faults.timeout_s is {timeout_s:g}, but a delayed worker may take "
+                f"delays.max_s = {max_s:g} longer than others; raise it well above that"
             )
         return self
 

@@ -20,6 +20,7 @@ class Push(NamedTuple):
         compute_s: Seconds spent computing, without the job's extra delays.
         wait_s: Seconds the worker waited for its release before that.
         is_finite: False if the gradient holds NaN or infinity.
+        assignment: How often the training set had been shared out anew when the batch was drawn.
     """
 
     worker: int
@@ -31,6 +32,7 @@ class Push(NamedTuple):
     compute_s: float = 0.0
     wait_s: float = 0.0
     is_finite: bool = True
+    assignment: int = 0
 
 
 DiscardReason = Literal["stale", "cancelled", "non-finite", "late"]

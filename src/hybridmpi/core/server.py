@@ -143,6 +143,11 @@ class ParameterServer:
         return len(self._computing) + len(self._waiting)
 
     @property
+    def computing(self) -> tuple[int, ...]:
+        """The workers that compute."""
+        return tuple(self._computing)
+
+    @property
     def buffered(self) -> int:
         """Number of pushes in the gradient buffer."""
         return len(self._buffer)

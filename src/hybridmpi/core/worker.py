@@ -38,6 +38,7 @@ class Worker:
         compute_s: float = 0.0,
         wait_s: float = 0.0,
         is_finite: bool = True,
+        assignment: int = 0,
         row: int = -1,
     ) -> Push:
         """Return the push of the batch that has just been computed."""
@@ -51,4 +52,5 @@ class Worker:
             compute_s=compute_s,
             wait_s=wait_s,
             is_finite=is_finite,
+            assignment=assignment,
         )

@@ -1,5 +1,6 @@
 """The data set of a job, and how its workers share it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,22 @@ class LoadedData:
     def _samples(self, indices: Tensor) -> Samples:
         inputs, labels = self.training
         return inputs[indices], labels[indices]
+
+
+def shard_after(shards: Sequence[Tensor], worker: int, losses: Sequence[int]) -> Tensor:
+    """Return the indices of a worker's samples after losses; see `learning.shards`.
+
+    Args:
+        shards: Of the workers 1..N, as they were at first.
+        worker: The worker's number.
+        losses: In their order.
+    """
+    if not losses:
+        return shards[worker - 1]
+    from hybridmpi.learning.shards import share_out_anew
+
+    shared = share_out_anew([shard.numpy() for shard in shards], losses)
+    return torch.from_numpy(shared[worker - 1])
 
 
 def batches_of(

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from hybridmpi.config import Job
-from hybridmpi.engines.data import LoadedData, batches_of
+from hybridmpi.engines.data import LoadedData, batches_of, shard_after
 from hybridmpi.learning.batches import Batches
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
@@ -55,20 +55,37 @@ class Learners:
             clip_value=job.optimizer.clip_value,
         )
         self.update = Update(self.model.layout, optimizer)
-        self._batches: dict[int, Batches] = {}
+        self._batches: dict[tuple[int, tuple[int, ...]], Batches] = {}
         self._computer = GradientComputer(
             self.model, seed=job.run.seed, precision=job.model.precision
         )
 
-    def compute(self, worker: int, batch: int, parameters: Tensor, row: Tensor) -> Gradient:
-        """Compute the gradient of a worker's batch at `parameters` into `row`, both [size]."""
-        gradient = self._computer.compute(self.batches(worker), worker, batch, parameters, row)
+    def compute(
+        self,
+        worker: int,
+        batch: int,
+        parameters: Tensor,
+        row: Tensor,
+        losses: tuple[int, ...] = (),
+    ) -> Gradient:
+        """Compute the gradient of a worker's batch.
+
+        Args:
+            worker: The worker's number.
+            batch: The batch's.
+            parameters: Where, [size].
+            row: Takes the gradient, [size].
+            losses: Whose shards had been shared out anew; see `learning.shards.share_out_anew`.
+        """
+        batches = self.batches(worker, losses)
+        gradient = self._computer.compute(batches, worker, batch, parameters, row)
         assert gradient is not None
         return gradient
 
-    def batches(self, worker: int) -> Batches:
-        """Return the batches of a worker."""
-        if worker not in self._batches:
-            samples, shard = self._data.training, self._data.shards[worker - 1]
-            self._batches[worker] = batches_of(worker, self._facts, samples, shard)
-        return self._batches[worker]
+    def batches(self, worker: int, losses: tuple[int, ...] = ()) -> Batches:
+        """Return the batches of a worker, drawn from its shard as it is after losses."""
+        key = worker, losses
+        if key not in self._batches:
+            shard = shard_after(self._data.shards, worker, losses)
+            self._batches[key] = batches_of(worker, self._facts, self._data.training, shard)
+        return self._batches[key]

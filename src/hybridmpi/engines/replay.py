@@ -92,6 +92,7 @@ class _Replay:
         limits = job.limits(int(run.attributes["training_samples"]))
         changes = run.events[run.events.kind.isin(["lost", "joined"]) & (run.events.worker > 0)]
         self._changes = list(changes.itertuples())
+        self._losses = tuple(c.worker if c.kind == "lost" else -c.worker for c in self._changes)
         absent = changes.groupby("worker").kind.first()
         absent = set(absent[absent == "joined"].index)
         present = [w for w in range(1, num_workers + 1) if w not in absent]
@@ -121,7 +122,8 @@ class _Replay:
         loss, is_finite = row.loss, True
         if learners is not None:
             parameters = self._versions[row.version]
-            gradient = learners.compute(row.worker, row.batch, parameters, self._rows[-1])
+            losses = self._losses[: row.assignment]
+            gradient = learners.compute(row.worker, row.batch, parameters, self._rows[-1], losses)
             loss, is_finite = gradient.loss, gradient.is_finite
         self._versions.let_go(row.version)
         if bits(loss) == bits(row.loss):

@@ -62,6 +62,7 @@ class Server:
         core: Decides.
         recorder: Records.
         end_s: When the run ended, on the training clock; 0 before.
+        released_s: When each worker was last released.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Server:
         self.core = core
         self.recorder = recorder
         self.end_s = 0.0
+        self.released_s: dict[int, float] = {}
         self._end = end
         self._update = update
         self._limits = limits
@@ -152,6 +154,11 @@ class Server:
         self.recorder.push(push, now_s, staleness, instructions)
         self.carry_out(instructions, now_s)
 
+    def lose(self, worker: int, now_s: float, why: str) -> None:
+        """Go on without a worker."""
+        self.recorder.event(now_s, "lost", worker, why)
+        self.carry_out(self.core.lose(worker, now_s), now_s)
+
     def carry_out(self, instructions: Sequence[Instruction], now_s: float) -> None:
         """Do what the core has decided at `now_s`."""
         for instruction in instructions:
@@ -164,6 +171,7 @@ class Server:
                 case Release(workers, _, _, all_wait):
                     self.add_up()  # released workers need their rows
                     self._end.release(workers, all_wait=all_wait)
+                    self.released_s.update(dict.fromkeys(workers, now_s))
                 case Discard(push):
                     self._end.free(push.row)
                     self._check_finite(push)

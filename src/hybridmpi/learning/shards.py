@@ -1,5 +1,6 @@
 """Which training samples belong to whom: validation split, shards, and the evaluation subset."""
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -56,6 +57,30 @@ def shard_indices(
         case "dirichlet":
             shards = _by_class(labels, num_workers, seed, batch_size, concentration)
     return [np.sort(shard) for shard in shards]
+
+
+def share_out_anew(shards: Sequence[Indices], losses: Iterable[int]) -> list[Indices]:
+    """Share the shards of lost workers out among those that are left.
+
+    Args:
+        shards: For each of the workers 1..N the indices of its samples.
+        losses: The workers that are lost, one after the other; -w says that worker w is back, with
+            its own shard, and that what else is lost is shared out as if it had never been away.
+
+    Returns:
+        For each worker its own indices and its parts of the lost shards, dealt out in turn among
+        the workers that were left then; none for a worker that is lost.
+    """
+    absent: list[int] = []
+    for change in losses:
+        absent = [*absent, change] if change > 0 else [w for w in absent if w != -change]
+    shared = list(shards)
+    for number, worker in enumerate(absent, start=1):
+        left = [w for w in range(1, len(shards) + 1) if w not in absent[:number]]
+        lost, shared[worker - 1] = shared[worker - 1], np.empty(0, np.int64)
+        for place, heir in enumerate(left):
+            shared[heir - 1] = np.concatenate([shared[heir - 1], lost[place :: len(left)]])
+    return shared
 
 
 def _check_sizes(num_samples: int, num_workers: int, batch_size: int) -> None:

@@ -89,6 +89,7 @@ GRADIENTS = Table(
         Column("compute_s", "f8", "seconds spent computing it, without the job's extra delays"),
         Column("wait_s", "f8", "seconds that the worker waited for its release before that"),
         Column("server_s", "f8", "seconds that the server was busy with it, and with its step"),
+        Column("assignment", "i4", "how often shards had been shared out anew for its batch"),
     ),
 )
 STEPS = Table(

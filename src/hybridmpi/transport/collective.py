@@ -3,13 +3,17 @@
 A release is a header alone: it names the version that the worker must at least have. The worker
 takes part in the broadcasts one after the other and computes on the newest. The last broadcast
 says stop, so that every broadcast that a rank has begun ends.
+
+Once a worker is lost nothing is broadcast any more: each release is followed by its version as a
+rescue, to who is released alone.
 """
 
 from collections.abc import Sequence
 
 from mpi4py import MPI
 
-from hybridmpi.transport.frame import Action, Form, frames
+from hybridmpi.transport.frame import Action, Form, Tag, frames
+from hybridmpi.transport.losses import is_done, lost_ranks
 from hybridmpi.transport.messages import MessageServer, MessageWorker, Slot
 from hybridmpi.transport.waiting import Patience, wait_until
 
@@ -29,15 +33,22 @@ class CollectiveServer(MessageServer):
     def publish(self, version: int) -> None:
         """Put the next parameters in force and broadcast them, once fewer than 4 are on the way."""
         super().publish(version)
-        self._announce(self._slot)
+        if not self._lost:
+            self._announce(self._slot)
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Allow these workers to go on from the version in force."""
         del all_wait
+        workers = self._present(workers)
         self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
+        if self._lost:
+            self._send(self._slot, self._slot.frame.whole, workers, Tag.RESCUE)
 
     def stop(self, workers: Sequence[int]) -> None:
         """Tell these workers that the run is over."""
+        if self._lost:
+            super().stop(workers)
+            return
         if not self._has_stopped:
             self._has_stopped = True
             last = self._free_slot()  # may be computed on by who has just been released
@@ -45,7 +56,15 @@ class CollectiveServer(MessageServer):
             last.frame.vector.copy_(self.parameters)
             last.frame.write_release(self._version, Action.STOP, Form.COLLECTIVE)
             self._announce(last)
-        super().stop(workers)
+        self._send_headers(workers, Action.STOP, Form.COLLECTIVE)
+
+    def lose(self, worker: int) -> None:
+        """Give up broadcasts, and see to it that nobody waits for one.
+
+        Those that are under way may never end; the slots that they send from are not used again.
+        """
+        super().lose(worker)
+        self._rescue()
 
     def _announce(self, slot: Slot) -> None:
         if not wait_until(self._has_room, self._patience, BROADCAST_LIMIT_S):
@@ -53,22 +72,34 @@ class CollectiveServer(MessageServer):
                 f"{MOST_OUTSTANDING} broadcasts have not ended within {BROADCAST_LIMIT_S:.0f} s; "
                 "a worker takes no part in them"
             )
-        self._outstanding.append(self._broadcast(slot))
+        if not lost_ranks(self._comm):
+            self._outstanding.append(self._broadcast(slot))
 
     def _has_room(self) -> bool:
-        self._outstanding = [request for request in self._outstanding if not request.Test()]
-        return len(self._outstanding) < MOST_OUTSTANDING
+        self._outstanding = [request for request in self._outstanding if not is_done(request)]
+        return len(self._outstanding) < MOST_OUTSTANDING or bool(lost_ranks(self._comm))
 
 
 class CollectiveWorker(MessageWorker):
     """A worker's end of the transport with collective broadcasts."""
 
     def __init__(
-        self, comm: MPI.Intracomm, size: int, *, patience: Patience, can_be_cancelled: bool
+        self,
+        comm: MPI.Intracomm,
+        size: int,
+        *,
+        patience: Patience,
+        can_be_cancelled: bool,
+        losses: Sequence[int] = (),
     ) -> None:
         """Begin to take part in the first broadcast."""
         super().__init__(
-            comm, size, patience=patience, can_be_cancelled=can_be_cancelled, landing_size=0
+            comm,
+            size,
+            patience=patience,
+            can_be_cancelled=can_be_cancelled,
+            losses=losses,
+            landing_size=0,
         )
         self._newest, self._coming = frames(2, size)
         self._version = -1
@@ -86,16 +117,21 @@ class CollectiveWorker(MessageWorker):
             self._patience.pause()
         release = self._next_release().read_release()
         stops = release.action == Action.STOP
-        while not self._has_ended and (stops or self._version < release.version):
-            self._wait(self._incoming)
-            self._take()
+        drains = stops and release.form == Form.COLLECTIVE
+        while (drains and not self._has_ended) or (not stops and self._version < release.version):
+            rescue = self._unless_rescued(self._has_come_next, release)
+            if rescue is None:
+                self._take()
+            else:
+                self._newest, self._version = rescue, rescue.read_release().version
+                self._has_ended = True
         self._take_newer()
         self.parameters = self._newest.vector
         return None if stops else self._version
 
     def is_released(self) -> bool:
         """Say, without waiting, whether a release has come, and let messages progress."""
-        self._incoming.Test()
+        self._has_come_next()
         return super().is_released()
 
     def _take_newer(self) -> None:
@@ -104,7 +140,7 @@ class CollectiveWorker(MessageWorker):
         Not where a worker can be cancelled: it keeps to the version of its release, since that is
         how the server tells a push that crossed a cancellation from one that came after it.
         """
-        while not self._has_ended and not self._can_be_cancelled and self._incoming.Test():
+        while not self._can_be_cancelled and self._has_come_next():
             self._take()
 
     def _take(self) -> None:
@@ -114,5 +150,8 @@ class CollectiveWorker(MessageWorker):
         if not self._has_ended:
             self._join_next()
 
+    def _has_come_next(self) -> bool:
+        return not self._has_ended and self._has_come(self._incoming)
+
     def _join_next(self) -> None:
-        self._incoming = self._comm.Ibcast((self._coming.whole, MPI.FLOAT), 0)
+        self._incoming = self._join_broadcast(self._coming)

@@ -15,8 +15,9 @@ from hybridmpi.core.messages import Push
 
 HEADER_BYTES = 64
 _HEADER_FLOATS = HEADER_BYTES // 4
-_PUSH = struct.Struct("<qqqqddd")  # version, batch, samples, is_finite, loss, compute_s, wait_s
-_RELEASE = struct.Struct("<qqqqq")  # the fields of ReleaseHeader
+_PUSH = struct.Struct("<qqqqdddq")  # as `write_push` has them
+_RELEASE = struct.Struct("<qqqqqq")  # the fields of ReleaseHeader
+_EMPTY = b"\xff" * 8  # version -1
 
 
 class Tag(IntEnum):
@@ -28,6 +29,8 @@ class Tag(IntEnum):
     PUSH_HEADER = 4  # of a gradient in shared memory
     PARAMETERS = 5  # a vector alone
     INTERRUPTION = 6  # the name of a signal that asked for the end
+    LOSS = 7  # of a worker, among whose fellows its shard is shared out
+    RESCUE = 8  # a frame for a worker that may wait for a lost one to pass it on
 
 
 class Action(IntEnum):
@@ -48,13 +51,23 @@ class Form(IntEnum):
 
 
 class ReleaseHeader(NamedTuple):
-    """What a release says; slot and row are those of the node's shared memory."""
+    """What a release says.
+
+    Attributes:
+        version: Of the parameters.
+        action: What the worker is to do.
+        form: How the parameters come.
+        slot: Theirs in the node's shared memory.
+        row: Where the worker's next gradient goes there.
+        losses: How many losses the worker has been told of before this header.
+    """
 
     version: int
     action: int
     form: int
     slot: int = 0
     row: int = 0
+    losses: int = 0
 
     def as_bytes(self) -> bytes:
         """Return a header's bytes, for a message that is a header alone."""
@@ -89,16 +102,39 @@ class Frame:
             push.loss,
             push.compute_s,
             push.wait_s,
+            push.assignment,
         )
 
     def read_push(self, worker: int, row: int) -> Push:
         """Return the push of `worker` that arrived in this frame, row `row` of the buffer."""
-        version, batch, samples, is_finite, loss, compute_s, wait_s = _PUSH.unpack_from(self.header)
-        return Push(worker, batch, version, row, loss, samples, compute_s, wait_s, bool(is_finite))
+        version, batch, samples, is_finite, loss, compute_s, wait_s, assignment = _PUSH.unpack_from(
+            self.header
+        )
+        return Push(
+            worker,
+            batch,
+            version,
+            row,
+            loss,
+            samples,
+            compute_s,
+            wait_s,
+            bool(is_finite),
+            assignment,
+        )
 
-    def write_release(self, version: int, action: Action, form: Form) -> None:
+    def empty(self) -> None:
+        """Mark the header as one that says nothing."""
+        self.header[: len(_EMPTY)] = _EMPTY
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been written since it was marked as empty."""
+        return self.header[: len(_EMPTY)] == _EMPTY
+
+    def write_release(self, version: int, action: Action, form: Form, losses: int = 0) -> None:
         """Write a release's header."""
-        _RELEASE.pack_into(self.header, 0, *ReleaseHeader(version, action, form))
+        _RELEASE.pack_into(self.header, 0, *ReleaseHeader(version, action, form, losses=losses))
 
     def read_release(self) -> ReleaseHeader:
         """Return a release's header."""

@@ -12,6 +12,8 @@ are added to keeps its row up to the step; if its worker is released before, it 
 A step that cancels workers can't hand them slots while they may still read others. It tells them
 to abandon their batch; they say that they have, by a header with batch `TAKEN_BACK`, and are
 released then.
+
+Nothing that a lost worker reads or writes is used again, since it may still live.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ from hybridmpi.transport.frame import (
     frames,
     stride_of,
 )
+from hybridmpi.transport.losses import is_done
 from hybridmpi.transport.messages import NUM_ROWS, MessageServer, MessageWorker, Slot
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
@@ -84,6 +87,7 @@ class Landing:
     number: int
     version: int = -1
     readers: int = 0
+    carrier: int = 0  # the worker that was to receive this version
 
 
 @dataclass
@@ -147,7 +151,8 @@ class SharedServer(MessageServer):
             comm.Recv_init((frame.whole, MPI.FLOAT), rank, Tag.PUSH_HEADER)
             for frame, rank in zip(self._inbox, self._beside, strict=True)
         ]
-        for request in self._expected:
+        for frame, request in zip(self._inbox, self._expected, strict=True):
+            frame.empty()
             request.Start()
         self._outgoing = Slot(frames(1, 0)[0])
         self._headers.append(self._outgoing)
@@ -166,10 +171,14 @@ class SharedServer(MessageServer):
 
     def arrivals(self) -> Iterator[Push]:
         """Yield the pushes that have arrived since the last look, without waiting."""
-        for index in MPI.Request.Testsome(self._expected) or ():
-            worker = self._beside[index]
+        for index in self._arrived():
+            worker, frame = self._beside[index], self._inbox[index]
             row = self._workers[worker].row
-            push = self._inbox[index].read_push(worker, NUM_ROWS + row)
+            push = frame.read_push(worker, NUM_ROWS + row)
+            if worker in self._lost:
+                self._tell(worker, Action.STOP)
+                continue
+            frame.empty()
             self._expected[index].Start()
             self._let_go(worker)
             if push.batch == TAKEN_BACK:
@@ -185,7 +194,7 @@ class SharedServer(MessageServer):
         """Let these workers compute on the version in force; those that compute, soon."""
         del all_wait
         self._frames.sync()
-        for worker in workers:
+        for worker in self._present(workers):
             known = self._workers[worker]
             if not known.computes:
                 self._release(worker, known)
@@ -195,17 +204,36 @@ class SharedServer(MessageServer):
 
     def stop(self, workers: Sequence[int]) -> None:
         """Tell these workers that the run is over."""
-        for worker in workers:
+        for worker in self._present(workers):
             self._workers[worker].has_stopped = True
             self._tell(worker, Action.STOP)
 
+    def lose(self, worker: int) -> None:
+        """Expect nothing more of a worker; who waits for it to carry a version is sent one."""
+        super().lose(worker)
+        reads = self._workers[worker].reads
+        if isinstance(reads, Landing) and reads.carrier == worker:
+            reads.version = -1  # it may not have landed
+            self._rescue()
+
     def close(self) -> bool:
         """Finish what is being sent; say whether all was delivered."""
-        for request in self._expected:
-            request.Cancel()
-            request.Wait()
+        for rank, request in zip(self._beside, self._expected, strict=True):
+            if rank not in self._lost:
+                request.Cancel()
+                request.Wait()
             request.Free()
         return super().close()
+
+    def _arrived(self) -> Sequence[int]:
+        """Return which of the expected headers are here."""
+        try:
+            return MPI.Request.Testsome(self._expected) or ()
+        except MPI.Exception as error:
+            self._note_loss(error)
+            for request in self._expected:
+                is_done(request)
+            return [index for index, frame in enumerate(self._inbox) if not frame.is_empty]
 
     def _arrivals_from_elsewhere(self) -> Iterator[Push]:
         for push in super().arrivals():
@@ -215,7 +243,7 @@ class SharedServer(MessageServer):
             else:
                 self._let_go(push.worker)
                 yield push
-        still_arriving = {worker for worker, _ in self._origins}  # what was sent before
+        still_arriving = {arriving.worker for arriving in self._arriving}  # what was sent before
         for worker in set(self._taken_back) - still_arriving:
             self._taken_back.remove(worker)
             self._let_go(worker)
@@ -252,14 +280,15 @@ class SharedServer(MessageServer):
         """Send the version in force to a node, if it isn't there or on its way already."""
         found = [each for each in landings if each.version == self._version]
         landing = found[0] if found else next(each for each in landings if not each.readers)
-        landing.version = self._version
+        if not found:
+            landing.version, landing.carrier = self._version, worker
         landing.readers += 1
         known.reads = landing
         form = Form.SHARED if found else Form.CARRIED
         self._tell(worker, Action.COMPUTE, form, landing.number)
         if not found:
             message = (self._slot.frame.body, MPI.FLOAT)
-            self._slot.sends.append(self._comm.Isend(message, worker, Tag.PARAMETERS))
+            self._slot.sends.append(self._isend(message, worker, Tag.PARAMETERS))
             self.bytes_sent += len(self._slot.frame.body)
 
     def _tell(
@@ -270,11 +299,12 @@ class SharedServer(MessageServer):
         slot: int = 0,
         row: int = 0,
     ) -> None:
-        message = ReleaseHeader(self._version, action, form, slot, row).as_bytes()
-        request = self._comm.Isend((message, MPI.FLOAT), worker, Tag.RELEASE)
+        losses = self._num_told_losses
+        message = ReleaseHeader(self._version, action, form, slot, row, losses).as_bytes()
+        request = self._isend((message, MPI.FLOAT), worker, Tag.RELEASE)
         self.bytes_sent += len(message)
-        if not request.Test():
-            unsent = [each for each in self._outgoing.sends if not each.Test()]
+        if not is_done(request):
+            unsent = [each for each in self._outgoing.sends if not is_done(each)]
             self._outgoing.sends = [*unsent, request]
 
     def _new_slot(self) -> Slot:
@@ -292,6 +322,7 @@ class SharedWorker(MessageWorker):
         *,
         patience: Patience,
         can_be_cancelled: bool,
+        losses: Sequence[int] = (),
         shared: SharedFrames,
         is_beside_server: bool,
         row: int,
@@ -303,6 +334,7 @@ class SharedWorker(MessageWorker):
             size: Elements of a flat vector, parameters and buffers.
             patience: How to wait.
             can_be_cancelled: Whether a step may cancel the batch at hand.
+            losses: What is known of losses before.
             shared: Those of this node.
             is_beside_server: Whether it is the server's node.
             row: The first row of a worker beside the server.
@@ -312,8 +344,10 @@ class SharedWorker(MessageWorker):
             0 if is_beside_server else size,
             patience=patience,
             can_be_cancelled=can_be_cancelled,
+            losses=losses,
             landing_size=0,
         )
+        self._size = size
         self._frames = shared
         self._is_beside_server = is_beside_server
         self._push_tag = Tag.PUSH_HEADER if is_beside_server else Tag.PUSH
@@ -332,8 +366,9 @@ class SharedWorker(MessageWorker):
             release = self._next_release().read_release()
         if release.action == Action.STOP:
             return None
-        if not self._is_beside_server:
-            self._land(release)
+        if not self._is_beside_server and (rescue := self._land(release)) is not None:
+            self.parameters = rescue.vector
+            return rescue.read_release().version
         self._frames.sync()
         self.parameters = self._frames.slots[release.slot].vector
         self._row = release.row
@@ -351,8 +386,12 @@ class SharedWorker(MessageWorker):
         header.write_push(Push(self._comm.rank, TAKEN_BACK, 0, 0, 0.0, 0))
         self._wait(self._comm.Isend((header.whole, MPI.FLOAT), 0, self._push_tag))
 
-    def _land(self, release: ReleaseHeader) -> None:
-        """Receive a version into this node's memory, or wait until another worker has."""
+    def _land(self, release: ReleaseHeader) -> Frame | None:
+        """Receive a version into this node's memory, or wait until another worker has.
+
+        Returns:
+            A frame with this version or a newer one, if that worker is lost.
+        """
         slot: Frame = self._frames.slots[release.slot]
         landed = release.version + 1
         if release.form == Form.CARRIED:
@@ -360,8 +399,10 @@ class SharedWorker(MessageWorker):
             self._frames.sync()
             self._frames.stamps[release.slot] = landed
             self._frames.sync()
-            return
-        self._patience.reset()
-        while self._frames.stamps[release.slot] != landed:
+            return None
+
+        def has_landed() -> bool:
             self._frames.sync()
-            self._patience.pause()
+            return bool(self._frames.stamps[release.slot] == landed)
+
+        return self._unless_rescued(has_landed, release)

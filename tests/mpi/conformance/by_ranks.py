@@ -55,6 +55,10 @@ class ScriptedEnd:
         self._happenings = iter(scenario.script.happenings[1:])
 
     @property
+    def is_disturbed(self) -> bool:
+        return self._end.is_disturbed
+
+    @property
     def is_full(self) -> bool:
         return self._end.is_full
 

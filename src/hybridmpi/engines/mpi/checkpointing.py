@@ -6,6 +6,7 @@ from hybridmpi.checkpoints.behind import WriterBehind
 from hybridmpi.checkpoints.file import State, as_damage, folder_of
 from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.config import Job
+from hybridmpi.engines.mpi.lost_workers import LostWorkers
 from hybridmpi.engines.server import Server
 from hybridmpi.transport.messages import MessageServer
 
@@ -21,6 +22,7 @@ class Checkpointing:
         self,
         server: Server,
         end: MessageServer,
+        lost: LostWorkers,
         job: Job,
         run_file: Path,
         num_workers: int,
@@ -32,6 +34,7 @@ class Checkpointing:
         self.behind = WriterBehind(self._keeper)
         self._server = server
         self._end = end
+        self._lost = lost
         self._job = job
         self._num_workers = num_workers
         self._is_shared_out_anew = is_shared_out_anew
@@ -54,6 +57,8 @@ class Checkpointing:
             self._server.resume(resume)
             time_s = float(resume.facts["time_s"])
             self._end.bytes_sent += int(resume.facts["bytes_sent"])
+            for worker in resume.facts["absent"]:
+                self._server.recorder.event(time_s, "joined", int(worker), "as the run goes on")
         self._server.go_on(free, time_s)
         return time_s
 
@@ -63,10 +68,23 @@ class Checkpointing:
         Raises:
             RunFailed: If one cannot be written.
         """
-        server, version = self._server, self._server.core.version
+        version = self._server.core.version
         is_last = self._keeper.is_wanted and bool(interruption)
-        if not (is_last or self.behind.is_due(version)):
-            return
+        if is_last or self.behind.is_due(version):
+            self._write(now_s)
+
+    def save(self, now_s: float) -> None:
+        """Write a checkpoint whole, if the job asks for any, before the run ends.
+
+        Raises:
+            RunFailed: If it cannot be written.
+        """
+        if self._keeper.is_wanted:
+            self._write(now_s)
+            self.behind.finish()
+
+    def _write(self, now_s: float) -> None:
+        server, version = self._server, self._server.core.version
         server.recorder.event(now_s, "checkpoint", 0, f"version {version}")
         tensors, facts = server.state()
         own = {
@@ -76,5 +94,7 @@ class Checkpointing:
             "shared_out_anew": self._is_shared_out_anew,
             "time_s": now_s,
             "bytes_sent": self._end.bytes_sent,
+            "absent": self._lost.absent,
+            "losses": self._lost.losses,
         }
         self.behind.write(version, State(tensors, facts | own))

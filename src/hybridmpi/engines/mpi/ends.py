@@ -1,6 +1,7 @@
 """Chooses the transport between the server and its workers, and makes its ends."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,9 +83,22 @@ def server_end(ranks: Ranks, size: int, transport: Transport) -> MessageServer:
 
 
 def worker_end(
-    ranks: Ranks, size: int, transport: Transport, *, can_be_cancelled: bool
+    ranks: Ranks,
+    size: int,
+    transport: Transport,
+    *,
+    can_be_cancelled: bool,
+    losses: Sequence[int] = (),
 ) -> MessageWorker:
-    """Return a worker's end; a worker that can be cancelled may be released while it computes."""
+    """Return a worker's end.
+
+    Args:
+        ranks: All ranks.
+        size: Elements of a flat vector.
+        transport: As the server's.
+        can_be_cancelled: Whether it may be released while it computes.
+        losses: Those before this run went on; see `MessageWorker`.
+    """
     comm, patience = ranks.comm, ranks.patience()
     if transport == "shared":
         return SharedWorker(
@@ -92,12 +106,13 @@ def worker_end(
             size,
             patience=patience,
             can_be_cancelled=can_be_cancelled,
+            losses=losses,
             shared=_shared_frames(ranks, size),
             is_beside_server=ranks.is_beside_server,
             row=ranks.node.rank - 1,
         )
     kind = CollectiveWorker if transport == "collective" else MessageWorker
-    return kind(comm, size, patience=patience, can_be_cancelled=can_be_cancelled)
+    return kind(comm, size, patience=patience, can_be_cancelled=can_be_cancelled, losses=losses)
 
 
 def _shared_frames(ranks: Ranks, size: int) -> SharedFrames:

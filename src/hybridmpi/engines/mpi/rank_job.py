@@ -18,6 +18,7 @@ class RankJob:
     Attributes:
         whole: All of it, as JSON, for a rank that loads the data set.
         first_batches: Of workers that go on from a checkpoint, the number of the next batch.
+        losses: Those before the checkpoint whose shards were shared out anew, and who is back.
     """
 
     whole: str
@@ -33,9 +34,10 @@ class RankJob:
     delay_min_s: float
     delay_max_s: float
     first_batches: Mapping[int, int]
+    losses: tuple[int, ...]
 
     @classmethod
-    def of(cls, job: "Job", first_batches: Mapping[int, int]) -> Self:
+    def of(cls, job: "Job", first_batches: Mapping[int, int], losses: tuple[int, ...] = ()) -> Self:
         """Take from a job what every rank needs."""
         return cls(
             whole=job.model_dump_json(),
@@ -51,4 +53,5 @@ class RankJob:
             delay_min_s=job.delays.min_s,
             delay_max_s=job.delays.max_s,
             first_batches=first_batches,
+            losses=losses,
         )

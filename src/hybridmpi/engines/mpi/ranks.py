@@ -18,6 +18,7 @@ class Ranks:
         cores: Usable cores of this node.
         worker_threads: Threads of a worker here: an equal share of the cores, at least 1.
         threads: Threads of this rank; the server has what workers leave.
+        is_whole: Whether no rank is lost, so that all can take further steps together.
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
@@ -31,11 +32,17 @@ class Ranks:
             taken = self.worker_threads * (self.node.size - 1)
             self.threads = max(self.threads, self.cores - taken)
         self.num_workers = world.size - 1
+        self.is_whole = True
         self.nodes: list[int] = world.allgather(self.node.allgather(world.rank)[0])
         self.num_nodes = len(set(self.nodes))
 
     def free(self) -> None:
-        """Give windows and communicators back, on all ranks together: more runs can follow."""
+        """Give windows and communicators back, on all ranks together: more runs can follow.
+
+        Where a rank is lost there is no together, and they are left to the end of the process.
+        """
+        if not self.is_whole:
+            return
         self.memory.free()
         self.node.Free()
         self.comm.Free()

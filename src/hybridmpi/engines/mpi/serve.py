@@ -18,6 +18,8 @@ from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
+from hybridmpi.engines.mpi.farewell import let_go
+from hybridmpi.engines.mpi.lost_workers import LostWorkers
 from hybridmpi.engines.mpi.resume import put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
 from hybridmpi.engines.mpi.setup import Host, Setup
@@ -31,6 +33,7 @@ from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
+from hybridmpi.transport.losses import lost_ranks
 
 _EVALUATION_AFTER_SIGNAL_S = 10.0
 
@@ -42,6 +45,7 @@ def serve(
     force: bool,
     interrupted: Callable[[], str],
     report: Report,
+    tell: Callable[[str], None],
 ) -> Outcome:
     """Make the run file, train, and evaluate.
 
@@ -52,6 +56,7 @@ def serve(
         force: Replace a run file that is there already.
         interrupted: Asked now and then; a reason ends the run with status `stopped`.
         report: Told now and then how the run is doing.
+        tell: Told of workers that are lost.
 
     Raises:
         UserError: On all ranks, if the run file cannot be made.
@@ -60,7 +65,7 @@ def serve(
     core, free = agree(setup.ranks.comm, lambda: _core(setup))
     recorder = Recorder(agree(setup.ranks.comm, lambda: _create(setup, output, hosts, force)))
     try:
-        return _serve(setup, core, free, recorder, interrupted, report)
+        return _serve(setup, core, free, recorder, hosts, interrupted, report, tell)
     except Exception as error:
         failure = error
         if isinstance(error, UserError):  # the checkpoint to go on from is damaged
@@ -127,8 +132,10 @@ def _serve(
     core: ParameterServer,
     free: tuple[int, ...],
     recorder: Recorder,
+    hosts: Sequence[Host],
     interrupted: Callable[[], str],
     report: Report,
+    tell: Callable[[str], None],
 ) -> Outcome:
     job, ranks = setup.whole_job, setup.ranks
     assert setup.optimizer is not None
@@ -150,14 +157,33 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
+    beside = [w for w in range(1, len(hosts)) if ranks.nodes[w] == ranks.nodes[0]]
+    lost = LostWorkers(
+        server,
+        end,
+        job.faults,
+        beside={worker: hosts[worker].process for worker in beside},
+        losses=setup.job.losses,
+        can_share_out=not setup.share.shortages,
+        tell=tell,
+    )
     checkpoints = Checkpointing(
         server,
         end,
+        lost,
         job,
         recorder.writer.path,
         ranks.num_workers,
         is_shared_out_anew=setup.was_shared_out_anew,
     )
+
+    def look_for_losses(now_s: float) -> None:
+        try:
+            lost.look(now_s)
+        except RunFailed:  # too few are left
+            checkpoints.save(now_s)
+            raise
+
     loop = Loop(
         server,
         end,
@@ -168,9 +194,11 @@ def _serve(
         report=report,
         start=lambda: checkpoints.start(setup.resume, free),
         look=checkpoints.look,
+        look_for_losses=look_for_losses,
     )
     if not loop.serve():
-        recorder.event(server.end_s, "lost", 0, "some workers did not answer in time")
+        for worker in core.computing:
+            lost.give_up(worker, server.end_s, "it did not answer at the end")
     end.close()
     checkpoints.behind.finish()
     recorder.writer.final(end.parameters.numpy(), core.version)
@@ -180,13 +208,14 @@ def _serve(
     accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted_anywhere, report)
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
-    if core.is_finished:
-        barrier(ranks.comm)
+    ranks.is_whole = not (lost.absent or lost_ranks(ranks.comm))
+    present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
+    let_go(ranks.comm, present, is_whole=ranks.is_whole)
     return Outcome(
         recorder.writer.path,
         status,
         core.stop_reason,
-        core.is_finished,
+        not lost.are_left_alive,
         accuracy,
         job.data.evaluated_on,
     )

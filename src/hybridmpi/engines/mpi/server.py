@@ -30,6 +30,7 @@ class Loop:
         report: Report = lambda _: None,
         start: Callable[[], float] | None = None,
         look: Callable[[float, str], None] = lambda *_: None,
+        look_for_losses: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare to serve.
@@ -46,6 +47,8 @@ class Loop:
                 if not given.
             look: Called now and then, before anything else is done, with the time, and the signal
                 that asked for the end if one did.
+            look_for_losses: Called now and then, and when the transport is disturbed, with the
+                time.
             clock: Returns seconds, never decreasing.
         """
         self._server = server
@@ -57,6 +60,7 @@ class Loop:
         self._report = report
         self._start = start or self._start_anew
         self._look = look
+        self._look_for_losses = look_for_losses
         self._clock = clock
         self._started_s = 0.0
         self._next_housekeeping_s = 0.0
@@ -77,7 +81,8 @@ class Loop:
             if not self._take_arrivals():
                 self._add_up_in_a_lull()
                 self._patience.pause()
-            if self._now_s() >= self._next_housekeeping_s and not self._keep_house():
+            is_due = self._now_s() >= self._next_housekeeping_s or self._end.is_disturbed
+            if is_due and not self._keep_house():
                 break
         self._server.finish()
         return core.is_finished
@@ -116,6 +121,7 @@ class Loop:
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         if failure := self._end.failure():
             raise RunFailed(failure)
+        self._look_for_losses(now_s)
         interruption = self._interrupted()
         if not server.core.stop_reason:
             self._look(now_s, interruption)

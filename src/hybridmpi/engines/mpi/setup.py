@@ -11,6 +11,7 @@ from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
+from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
@@ -36,6 +37,7 @@ class Host(NamedTuple):
     name: str
     cores: int
     device: str
+    process: Process
 
 
 class Setup:
@@ -83,7 +85,16 @@ class Setup:
         with as_damage():
             self.workers_then = int(self.resume.facts["num_workers"])
             batches = self.resume.facts["recorder"]["next_batch"]
-            return RankJob.of(job, {int(worker): int(batch) for worker, batch in batches})
+            first_batches = {int(worker): int(batch) for worker, batch in batches}
+            return RankJob.of(job, first_batches, self._losses())
+
+    def _losses(self) -> tuple[int, ...]:
+        """Return the losses before a run goes on, after which all workers are back."""
+        assert self.resume is not None
+        then = tuple(int(worker) for worker in self.resume.facts["losses"])
+        if not then or self.workers_then != self.ranks.num_workers:
+            return ()
+        return then + tuple(-int(worker) for worker in self.resume.facts["absent"])
 
     @property
     def _anew(self) -> str:

@@ -12,7 +12,7 @@ import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of
+from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of, shard_after
 from hybridmpi.engines.memory import mib
 from hybridmpi.engines.mpi.agreement import agree, wait
 from hybridmpi.learning.batches import Batches
@@ -30,7 +30,7 @@ class Share:
     Attributes:
         facts: What every rank knows.
         data_bytes: Bytes of what it keeps; what a node's ranks share is its first rank's.
-        batches: A worker's batches; None on the server.
+        samples: What a worker draws from; None on the server.
         evaluation: On the server the fixed subset of the training set, and the test set or
             validation split.
         shortages: For each node with too little shared memory, what is done about it.
@@ -38,9 +38,52 @@ class Share:
 
     facts: Facts
     data_bytes: int
-    batches: Batches | None
+    samples: "WorkerSamples | None"
     evaluation: tuple[Samples, Samples] | None
     shortages: tuple[str, ...]
+
+    @property
+    def batches(self) -> Batches | None:
+        """A worker's batches, while no shard has been shared out anew; None on the server."""
+        return self.samples.batches(()) if self.samples else None
+
+
+class WorkerSamples:
+    """What a worker draws its batches from.
+
+    Args:
+        worker: The worker's number.
+        facts: Of the data set.
+        samples: What its samples are among.
+        shards: The indices of all workers' samples; none where it holds a copy of its own alone.
+        device: Where its batches go.
+    """
+
+    def __init__(
+        self,
+        worker: int,
+        facts: Facts,
+        samples: Samples,
+        shards: Sequence[Tensor],
+        device: torch.device,
+    ) -> None:
+        self._worker = worker
+        self._facts = facts
+        self._samples = samples
+        self._shards = shards
+        self._device = device
+        self._drawn_after = -1  # losses
+        self._batches: Batches
+
+    def batches(self, losses: Sequence[int]) -> Batches:
+        """Return the batches after losses; see `learning.shards.share_out_anew`."""
+        if self._drawn_after != len(losses):
+            self._drawn_after = len(losses)
+            shard = shard_after(self._shards, self._worker, losses) if self._shards else None
+            self._batches = batches_of(
+                self._worker, self._facts, self._samples, shard, self._device
+            )
+        return self._batches
 
 
 def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: str, device: torch.device) -> Share:
@@ -60,18 +103,18 @@ def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: str, device: torch.d
     facts: Facts = comm.bcast(loaded.facts if loaded else None)
     to_share = [*loaded.training, torch.cat(loaded.shards)] if loaded else []
     shortages = comm.allgather(_shortage(to_share))
-    shard: Tensor | None = None
+    shards: Sequence[Tensor] = ()
     if shortages[node.bcast(worker)]:
         samples, held_bytes = _own_shard(node, worker, loaded)
     else:
-        inputs, labels, shards = memory.share(to_share)
+        inputs, labels, every_shard = memory.share(to_share)
         samples, held_bytes = (inputs, labels), node_memory.needed_bytes(to_share)
-        shard = shards.split_with_sizes(facts.shard_sizes)[worker - 1] if worker else None
+        shards = every_shard.split_with_sizes(facts.shard_sizes)
     evaluation = (loaded.training_subset(), loaded.held_out) if loaded and not worker else None
     return Share(
         facts,
         held_bytes + sum(_bytes(part) for part in evaluation or ()),
-        batches_of(worker, facts, samples, shard, device) if worker else None,
+        WorkerSamples(worker, facts, samples, shards, device) if worker else None,
         evaluation,
         tuple(filter(None, shortages)),
     )

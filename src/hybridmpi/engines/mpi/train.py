@@ -16,14 +16,17 @@ from hybridmpi.checkpoints.file import State
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
+from hybridmpi.engines.mpi.farewell import wait_to_be_let_go
+from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.mpi.worker import work
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.status import Report
-from hybridmpi.errors import UserError
+from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.gradients import Gradient, GradientComputer
+from hybridmpi.transport.losses import is_loss, lost_ranks, raise_unless_loss
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
@@ -58,8 +61,9 @@ def train(
 
     Raises:
         UserError: On all ranks, if the job cannot be run.
-        RunFailed: On rank 0, once the run file has been closed as failed; the caller is to end
-            the job with MPI's Abort, since other ranks may still wait.
+        RunFailed: On rank 0, once the run file has been closed as failed, and on workers if the
+            server is lost; the caller is to end the job with MPI's Abort, since other ranks may
+            still wait.
     """
     ranks = Ranks(MPI.COMM_WORLD)
     try:
@@ -67,6 +71,9 @@ def train(
     except UserError:
         ranks.free()
         raise
+    except MPI.Exception as error:
+        raise_unless_loss(error)
+        raise RunFailed(_without(lost_ranks(ranks.comm))) from error
     if outcome is None or outcome.all_answered:
         ranks.free()
     return outcome
@@ -86,14 +93,15 @@ def _train(
     own_threads = job.run.server_threads if job is not None and ranks.is_server else None
     torch.set_num_threads(own_threads or ranks.threads)
     setup = Setup(ranks, job, resume)
-    hosts = ranks.comm.allgather(Host(socket.gethostname(), ranks.cores, str(setup.device)))
+    own = Host(socket.gethostname(), ranks.cores, str(setup.device), Process.this())
+    hosts = ranks.comm.allgather(own)
     if ranks.is_server:
         # What this imports is of no use to a worker, and takes time to load on each of them.
         from hybridmpi.engines.mpi.serve import serve
 
         for remark in (*setup.share.shortages, setup.describe()):
             tell(remark)
-        return serve(setup, output, hosts, force, interrupted, report)
+        return serve(setup, output, hosts, force, interrupted, report, tell)
     agree(ranks.comm, lambda: None)  # the server begins, or reads what it goes on from
     agree(ranks.comm, lambda: None)  # it makes the run file
     _work(setup, interrupted)
@@ -109,29 +117,36 @@ def _check_world(ranks: Ranks) -> None:
         )
 
 
+def _without(lost: list[int]) -> str:
+    if 0 in lost:
+        return "the parameter server is lost; go on with --resume, if the job writes checkpoints"
+    return f"{', '.join(f'rank {rank}' for rank in lost)} was lost before training began"
+
+
 def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
     job, device = setup.job, setup.device
     accelerator = Accelerator(device, setup.layout.size) if device.type != "cpu" else None
     computer = GradientComputer(
         setup.model, seed=job.seed, precision=job.precision, accelerator=accelerator
     )
-    number, batches = setup.ranks.comm.rank, setup.share.batches
-    assert batches is not None
+    number, samples = setup.ranks.comm.rank, setup.share.samples
+    assert samples is not None
 
     def compute(
         task: Compute, parameters: Tensor, gradient: Tensor, cancelled: Callable[[], bool]
     ) -> Gradient | None:
+        batches = samples.batches(end.losses)
         return computer.compute(
             batches, number, task.batch, parameters, gradient, cancelled=cancelled
         )
 
-    comm = setup.ranks.comm
-    barrier(comm)
+    barrier(setup.ranks.comm)
     end = worker_end(
         setup.ranks,
         setup.layout.size,
         setup.choice.transport,
         can_be_cancelled=job.cancels,
+        losses=job.losses,
     )
     try:
         delays = setup.delays if number in setup.delayed else None
@@ -139,10 +154,12 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         end.close()
         if accelerator is not None:
             accelerator.close()
-    except Exception:
+    except Exception as error:
+        if is_loss(error):  # of the server; a worker hears of no other
+            raise
         failure = f"worker {number} failed:\n{traceback.format_exc()}"
         end.fail(failure, _REPORT_LIMIT_S)
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
-    barrier(comm)
+    setup.ranks.is_whole = wait_to_be_let_go(setup.ranks.comm)

@@ -57,6 +57,7 @@ def work(
             compute_s=compute_s,
             wait_s=wait_s,
             is_finite=gradient.is_finite,
+            assignment=len(end.losses),
         )
         began_s = time.perf_counter()
         end.push(push)
