@@ -57,6 +57,24 @@ def test_open_mpi_may_oversubscribe_and_binds_nothing() -> None:
     )
 
 
+def test_open_mpi_survives_losses_where_it_can() -> None:
+    able = Mpirun(OPEN_MPI.path, OPEN_MPI.mpi, survives_losses=True)
+    assert line(able).arguments[3:5] == ("--with-ft", "ulfm")
+    assert "--with-ft" not in line(OPEN_MPI).arguments
+
+
+@pytest.mark.parametrize(("answer", "survives"), [("yes", True), ("no", False)])
+def test_ompi_info_knows_whether_losses_are_survived(
+    tmp_path: Path, answer: str, survives: bool
+) -> None:
+    path = fake_mpirun(tmp_path)
+    assert not find_mpirun(str(path)).survives_losses  # there is no ompi_info
+    ompi_info = tmp_path / "ompi_info"
+    ompi_info.write_text(f"#!/bin/sh\necho options:ft_mpi_support:{answer}\n")
+    ompi_info.chmod(0o755)
+    assert find_mpirun(str(path)).survives_losses is survives
+
+
 def test_open_mpi_yields_where_ranks_outnumber_cores() -> None:
     assert "mpi_yield_when_idle" not in line(OPEN_MPI, ranks=8, cores=8).arguments
     arguments = line(OPEN_MPI, ranks=9, cores=8).arguments

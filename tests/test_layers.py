@@ -16,7 +16,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "resources": {"errors"},
     "launcher": {"errors"},
-    "supervise": {"launcher"},
+    "relay": set(),
+    "supervise": {"launcher", "relay"},
     "config": {"core", "errors"},
     "runlog": {"errors"},
     "checkpoints": {"runlog", "errors"},
@@ -44,7 +45,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"runlog"},
 }
 POOL = "experiments/pool.py"  # runs of an experiment on the ranks of mpi4py.futures
-WITHOUT_TORCH = {"errors", "core", "resources", "launcher", "supervise", "config", "runlog"}
+WITHOUT_TORCH = {
+    "errors",
+    "core",
+    "resources",
+    "launcher",
+    "relay",
+    "supervise",
+    "config",
+    "runlog",
+}
 WITHOUT_TORCH |= {"experiments", "cli", "__init__", "__main__"}
 
 

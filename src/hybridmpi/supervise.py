@@ -21,10 +21,12 @@ from typing import IO, Any
 import psutil
 
 from hybridmpi.launcher import CommandLine
+from hybridmpi.relay import relay
 
 STOP_LIMIT_S = 30.0
 _ASK_AGAIN_S = 5.0  # MPICH's mpirun loses a signal that comes before its ranks are up
 _TERMINATE_LIMIT_S = 2.0
+_RELAY_LIMIT_S = 2.0
 _POLL_S = 0.05
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -64,15 +66,18 @@ def started(
         env={**os.environ, **line.environment},
         stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
         stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
+        stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
         start_new_session=True,
         preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
     )
+    told = relay(process.stderr, sys.stderr) if process.stderr else None
     try:
         yield process
     finally:
         _end(process)
+        if told:
+            told.join(_RELAY_LIMIT_S)
 
 
 @contextmanager

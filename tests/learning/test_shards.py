@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hybridmpi.errors import UserError
-from hybridmpi.learning.shards import Scheme, shard_indices, split, training_subset
+from hybridmpi.learning.shards import (
+    Scheme,
+    shard_indices,
+    share_out_anew,
+    split,
+    training_subset,
+)
 
 LABELS = np.arange(1_000) % 10
 
@@ -109,3 +117,32 @@ def test_without_validation_the_training_set_is_as_it_lies() -> None:
 def test_validation_share_that_holds_out_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"data\.validation is 0\.001, .* 40 .* raise it to 0\.025"):
         split(40, 0.001)
+
+
+def shards_after(*losses: int) -> list[list[int]]:
+    shards = [np.array([0, 1, 2, 3]), np.array([10, 11, 12]), np.array([20, 21, 22])]
+    return [shard.tolist() for shard in share_out_anew(shards, losses)]
+
+
+def test_a_lost_shard_is_dealt_out_in_turn() -> None:
+    assert shards_after() == [[0, 1, 2, 3], [10, 11, 12], [20, 21, 22]]
+    assert shards_after(1) == [[], [10, 11, 12, 0, 2], [20, 21, 22, 1, 3]]
+    assert shards_after(2) == [[0, 1, 2, 3, 10, 12], [], [20, 21, 22, 11]]
+
+
+def test_who_inherits_loses_its_inheritance_with_its_own_shard() -> None:
+    assert shards_after(2, 3) == [[0, 1, 2, 3, 10, 12, 20, 21, 22, 11], [], []]
+
+
+def test_a_worker_that_is_back_has_its_own_shard_again() -> None:
+    assert shards_after(2, -2) == shards_after()
+    assert shards_after(2, 3, -2) == shards_after(3)
+    assert shards_after(1, 2, 3) == [[], [], []]
+
+
+@given(st.lists(st.integers(1, 6), unique=True, max_size=5))
+def test_every_sample_stays_with_exactly_one_worker(losses: list[int]) -> None:
+    shards = shard_indices(np.zeros(100, np.int64), 6, "stride", seed=1, batch_size=4)
+    shared = share_out_anew(shards, losses)
+    assert sorted(np.concatenate(shared)) == list(range(100))
+    assert [len(shared[worker - 1]) for worker in losses] == [0] * len(losses)

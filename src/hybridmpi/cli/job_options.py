@@ -44,6 +44,7 @@ _CHANGEABLE = {
         "run.server_threads",
     ),
     *("checkpoint.every_s", "checkpoint.every_steps", "checkpoint.keep"),
+    *("faults.timeout_s", "faults.min_workers"),
     *("data.root", "data.download"),
 }
 

@@ -96,8 +96,8 @@ def _end_without_the_lost() -> NoReturn:
 def _end_without_stragglers() -> NoReturn:
     """End all ranks while some still compute; the run itself is complete."""
     click.echo(
-        "Some workers did not answer in time (run.straggler_limit_s) and still compute; they are "
-        "ended now. The run file is complete: what mpirun says of an abort can be ignored.",
+        "Some workers still compute (run.straggler_limit_s, faults.timeout_s); they are ended now. "
+        "The run file is complete: what mpirun says of an abort can be ignored.",
         err=True,
     )
     _abort(0)

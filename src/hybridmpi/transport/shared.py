@@ -151,9 +151,8 @@ class SharedServer(MessageServer):
             comm.Recv_init((frame.whole, MPI.FLOAT), rank, Tag.PUSH_HEADER)
             for frame, rank in zip(self._inbox, self._beside, strict=True)
         ]
-        for frame, request in zip(self._inbox, self._expected, strict=True):
-            frame.empty()
-            request.Start()
+        for index in range(len(self._expected)):
+            self._expect(index)
         self._outgoing = Slot(frames(1, 0)[0])
         self._headers.append(self._outgoing)
         self._taken_back: list[int] = []  # other nodes' workers that are to be answered
@@ -178,8 +177,7 @@ class SharedServer(MessageServer):
             if worker in self._lost:
                 self._tell(worker, Action.STOP)
                 continue
-            frame.empty()
-            self._expected[index].Start()
+            self._expect(index)
             self._let_go(worker)
             if push.batch == TAKEN_BACK:
                 self._answer(worker)
@@ -222,8 +220,20 @@ class SharedServer(MessageServer):
             if rank not in self._lost:
                 request.Cancel()
                 request.Wait()
-            request.Free()
+            if request:
+                request.Free()
         return super().close()
+
+    def _expect(self, index: int) -> None:
+        """Expect the next header of a worker; of one that is lost the request is gone."""
+        self._inbox[index].empty()
+        request = self._expected[index]
+        if not request:
+            return
+        try:
+            request.Start()
+        except MPI.Exception as error:
+            self._note_loss(error)
 
     def _arrived(self) -> Sequence[int]:
         """Return which of the expected headers are here."""

@@ -90,10 +90,9 @@ class LostWorkers:
             self.losses.append(worker)
             self._end.share_out_anew(worker)
         left = server.core.active_workers
-        if was_over:
-            return
-        self._tell(f"worker {worker} is lost at {now_s:.1f} s: {why}; {left} go on")
-        if left < self._faults.min_workers:
+        goes_on = "" if was_over else f"; {left} go on"
+        self._tell(f"worker {worker} is lost at {now_s:.1f} s: {why}{goes_on}")
+        if not was_over and left < self._faults.min_workers:
             raise RunFailed(
                 f"worker {worker} is lost ({why}), and {left} are left, but faults.min_workers is "
                 f"{self._faults.min_workers}; go on with --resume, if the job writes checkpoints"

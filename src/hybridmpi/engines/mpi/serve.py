@@ -198,7 +198,7 @@ def _serve(
     )
     if not loop.serve():
         for worker in core.computing:
-            lost.give_up(worker, server.end_s, "it did not answer at the end")
+            lost.give_up(worker, server.end_s, "it did not answer in time, at the end of the run")
     end.close()
     checkpoints.behind.finish()
     recorder.writer.final(end.parameters.numpy(), core.version)

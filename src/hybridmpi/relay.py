@@ -1,0 +1,47 @@
+"""Passes on what mpirun says, without what it says of nothing.
+
+Told to survive losses, Open MPI warns at each start that its shared-memory windows are not tested
+after one; ours hold plain memory, which a loss leaves as it is. It also adds null bytes.
+"""
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+_RULE = re.compile(r"-{60,}$")
+_UNTESTED = "WARNING: The selected 'osc' module"
+_REPEATED = re.compile(r"\d+ more process(es)? ha(s|ve) sent help message help-mpi-ft\.txt")
+
+
+def worth_telling(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, each with its end, but for the warning and its repetitions."""
+    rule = ""  # the last line, if it was a rule, which may begin the warning
+    is_warning = False
+    for line in (line.replace("\0", "") for line in lines):
+        is_rule = bool(_RULE.match(line.strip()))
+        if is_warning:
+            is_warning = not is_rule
+        elif rule and line.startswith(_UNTESTED):
+            rule, is_warning = "", True
+        else:
+            if rule:
+                yield rule
+            rule = line if is_rule else ""
+            if not (is_rule or _REPEATED.match(line)):
+                yield line
+    if rule:
+        yield rule
+
+
+def relay(source: IO[str], target: IO[str]) -> threading.Thread:
+    """Pass on what is worth telling, in a thread that ends with the source."""
+
+    def pass_on() -> None:
+        for line in worth_telling(source):
+            target.write(line)
+            target.flush()
+
+    thread = threading.Thread(target=pass_on, name="relay", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,197 @@
+"""Workers that are killed, or hang: the run goes on without them, where MPI survives losses."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from hybridmpi.checkpoints.file import folder_of
+from hybridmpi.cli import main
+from hybridmpi.launcher import matching_mpirun
+from hybridmpi.learning.datasets.digits import digits
+from hybridmpi.runlog.run import Run
+
+FIELDS = {"run.time_limit_s": 4, "run.gradient_limit": "", "evaluation.every_s": 2}
+HYBRID = {
+    "method.preset": "hybrid",
+    "method.threshold": "{schedule='step', initial=1, increment=1, every=300}",
+}
+COLLECTIVE = {"method.broadcast": "collective"}
+MESSAGES = {"run.transport": "messages"}
+TWO = {"method.threshold": "{schedule='constant', value=2}"}
+WAYS: dict[str, dict[str, Any]] = {
+    "hybrid, shared memory": HYBRID,
+    "sync, messages": {"method.preset": "sync"} | MESSAGES,
+    "sync, collective": {"method.preset": "sync"} | COLLECTIVE,
+    "async, collective": {"method.preset": "async"} | COLLECTIVE,
+    "k-sync, shared memory": {"method.preset": "k-sync"} | TWO,
+    "k-sync, collective": {"method.preset": "k-sync"} | TWO | COLLECTIVE,
+    "k-batch-async, messages": {"method.preset": "k-batch-async"} | TWO | MESSAGES,
+    "rennala, shared, dropped": {"method.preset": "rennala", "faults.lost_shard": "drop"} | TWO,
+}
+
+
+@pytest.fixture(autouse=True)
+def _needs_ulfm(_mpirun: None) -> None:
+    if not matching_mpirun().survives_losses:
+        pytest.skip("this MPI ends the job when a rank is lost (only Open MPI's ULFM does not)")
+
+
+def options(fields: dict[str, Any]) -> list[str]:
+    return [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
+
+
+def replay(path: Path) -> Any:
+    return CliRunner().invoke(main, ["replay", str(path)])
+
+
+def lost(run: Run) -> list[int]:
+    workers: list[int] = run.events.worker[run.events.kind == "lost"].tolist()
+    return workers
+
+
+def check_account(run: Run) -> None:
+    counts = run.accounting()
+    assert counts.pushed == counts.stepped + counts.discarded + counts.buffered
+    assert counts.stepped == run.steps.gradients.sum()
+    assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
+    assert not run.gradients.duplicated(["worker", "batch"]).any()
+
+
+def shared_memory() -> set[str]:
+    return set(os.listdir("/dev/shm"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_goes_on_without_killed_workers_and_can_be_replayed(ranks: Any, way: str) -> None:
+    before = shared_memory()
+    with ranks.launched(5, *options(FIELDS | WAYS[way])) as running:
+        ranks.wait_for_gradients(40)
+        running.rank(2).kill()
+        time.sleep(0.5)
+        running.rank(4).kill()
+        ended = running.wait()
+        assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    assert ended.count("is lost at") == 2
+    assert ended.count("WARNING") == 0
+    assert shared_memory() <= before
+
+    run = ranks.read()
+    assert run.status == "complete"
+    assert lost(run) == [2, 4]
+    assert run.duration_s == 4
+    check_account(run)
+    last = run.events.gradients[run.events.kind == "lost"].max()
+    after = run.gradients.iloc[last:]
+    assert set(after.worker) == {1, 3}
+    assert run.steps.time_s.max() > run.events.time_s[run.events.kind == "lost"].max() + 0.5
+    redistributes = run.config["faults"]["lost_shard"] == "redistribute"
+    assert after.assignment.max() == (2 if redistributes else 0)
+    assert run.steps.threshold.iloc[-1] <= 2
+    replayed = replay(ranks.run_file)
+    assert replayed.exit_code == 0, replayed.output
+
+
+def test_a_worker_that_hangs_is_given_up_and_ended(ranks: Any) -> None:
+    fields = FIELDS | HYBRID | {"faults.timeout_s": 0.7}
+    with ranks.launched(4, *options(fields)) as running:
+        ranks.wait_for_gradients(40)
+        hung = running.rank(3)
+        hung.send_signal(signal.SIGSTOP)
+        ended = running.wait()
+        assert not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE
+        assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    assert ended.count("no push within 0.7 s") == 1
+    run = ranks.read()
+    assert run.status == "complete"
+    assert lost(run) == [3]
+    check_account(run)
+    assert replay(ranks.run_file).exit_code == 0
+
+
+def test_too_few_workers_fail_the_run_which_then_goes_on(ranks: Any) -> None:
+    fields = FIELDS | HYBRID | {"checkpoint.every_s": 1000, "faults.min_workers": 3}
+    with ranks.launched(4, *options(fields)) as running:
+        ranks.wait_for_gradients(40)
+        running.rank(1).kill()
+        ended = running.wait()
+        assert not running.left_alive()
+    assert ended.exit_code != 0
+    assert len(ended.errors) == 1, ended
+    assert "faults.min_workers is 3" in ended.errors[0]
+    failed = ranks.read()
+    assert failed.status == "failed"
+    check_account(failed)
+
+    resume = ("-m", "hybridmpi", "launch", "-n", "4", "--resume", str(folder_of(ranks.run_file)))
+    assert ranks.without_mpirun(*resume).exit_code == 0
+    run = ranks.read()
+    assert run.status == "complete"
+    check_account(run)
+    assert run.events.kind[run.events.worker == 1].isin(["lost", "joined"]).sum() >= 2
+    after = run.gradients.iloc[len(failed.gradients) :]
+    assert set(after.worker) == {1, 2, 3}
+    assert set(after.assignment) == {2}  # with its own shard again
+    assert replay(ranks.run_file).exit_code == 0
+
+
+@pytest.mark.parametrize("form", [HYBRID, HYBRID | COLLECTIVE], ids=["waiting", "collective"])
+def test_without_its_server_a_run_ends_at_once(ranks: Any, form: dict[str, Any]) -> None:
+    with ranks.launched(4, *options(FIELDS | {"run.time_limit_s": 100} | form)) as running:
+        ranks.wait_for_gradients(40)
+        running.rank(0).kill()
+        killed_s = time.monotonic()
+        ended = running.wait()
+        assert time.monotonic() - killed_s < 15
+        assert not running.left_alive()
+    assert ended.exit_code != 0
+    assert ended.errors == [
+        "Error: the parameter server is lost; go on with --resume, if the job writes checkpoints"
+    ]
+    assert len(ranks.read().gradients) >= 40
+
+
+def test_a_worker_killed_after_training_is_not_missed(ranks: Any) -> None:
+    slow = {"model.name": "models_for_ranks:slow_to_evaluate", "run.time_limit_s": 1}
+    with ranks.launched(
+        3, *options(FIELDS | HYBRID | slow | {"evaluation.every_s": 0.05})
+    ) as running:
+        ranks.wait_for_gradients(1)
+        time.sleep(2)
+        running.rank(1).kill()
+        ended = running.wait()
+        assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    run = ranks.read()
+    assert run.status == "complete"
+    assert len(run.evaluations) == 21
+
+
+def test_a_lost_shard_is_learned_from_by_the_others(ranks: Any) -> None:
+    """With contiguous shards, only who inherits a worker's samples can draw them."""
+    fields = FIELDS | {"method.preset": "async", "data.shards": "contiguous"}
+    with ranks.launched(3, *options(fields)) as running:
+        ranks.wait_for_gradients(40)
+        running.rank(2).kill()
+        assert running.wait().exit_code == 0
+    run = ranks.read()
+    assert lost(run) == [2]
+    heir = run.gradients[run.gradients.worker == 1]
+    assert heir.assignment.is_monotonic_increasing
+    assert heir.assignment.iloc[-1] == 1
+    sizes = run.workers.shard_size.tolist()
+    assert sum(sizes) == len(digits().train_labels) == run.attributes["training_samples"]
+    per_epoch = [-(-size // 16) for size in (sizes[0], sum(sizes))]
+    for assignment, batches in enumerate(per_epoch):
+        mine = heir[heir.assignment == assignment]
+        short = mine.batch[mine.samples < 16]
+        assert np.all(short % batches == batches - 1)
+    assert replay(ranks.run_file).exit_code == 0
