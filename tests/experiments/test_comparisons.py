@@ -94,7 +94,7 @@ def test_nobody_wins_over_flagged_runs(made, gain: float, flagged: str, decision
     comparison = only(compare_all(made.study(QUESTION), made.digests))
     assert decision_of(comparison) == decision
     if decision is None:
-        assert "diverged or never learned" in comparison.verdict.reason
+        assert "diverged, never learned or lost workers" in comparison.verdict.reason
 
 
 def test_method_that_is_not_asked_about_has_no_verdict(made) -> None:

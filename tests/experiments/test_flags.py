@@ -21,12 +21,13 @@ def run_with(
     classes: int = 10,
     status: str = "complete",
     event: str = "",
+    engine: str = "mpi",
 ) -> Run:
     """Return a run of a classifier; evaluated on its training subset with these losses."""
     entry = {"name": "b", "shape": [classes], "offset": 0, "dtype": "float32", "is_parameter": True}
     buffer = entry | {"name": "seen", "shape": [], "is_parameter": False}
     layout = json.dumps({"num_parameters": 6, "size": 7, "entries": [entry, buffer]})
-    writer = new_run(layout_json=layout)
+    writer = new_run(layout_json=layout, attributes={"engine": engine})
     for i, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True)):
         writer.evaluation(float(i), i, 0.0, loss, 2.3, accuracy)
     if event:
@@ -77,3 +78,13 @@ def test_accuracy_that_was_above_chance_by_luck_is_no_divergence(new_run: NewRun
 
 def test_accuracy_that_fell_back_to_chance_has_diverged(new_run: NewRun) -> None:
     assert flags_of(run_with(new_run, [0.1, 0.6, 0.1], [2.3, 1.0, 2.3])) == ("diverged",)
+
+
+def test_run_that_went_on_without_a_worker_is_flagged(new_run: NewRun) -> None:
+    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost")
+    assert flags_of(run) == ("lost workers",)
+
+
+def test_simulated_workers_may_leave(new_run: NewRun) -> None:
+    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost", engine="simulate")
+    assert flags_of(run) == ()

@@ -28,6 +28,6 @@ def test_rows_become_an_array_with_text_as_bytes() -> None:
 def test_gradients_have_the_columns_of_the_design() -> None:
     assert GRADIENTS.dtype.names == (
         *("time_s", "worker", "batch", "version", "staleness", "accepted", "weight", "step"),
-        *("loss", "samples", "compute_s", "wait_s", "server_s"),
+        *("loss", "samples", "compute_s", "wait_s", "server_s", "assignment"),
     )
     assert GRADIENTS.dtype["accepted"] == np.dtype(bool)

@@ -5,7 +5,7 @@ names for the same run files are no comparison: they are called identical and ar
 
 A verdict needs runs that can be relied on. None is given for "better" where a run of the reference
 is flagged, for "worse" where one of the method is, and for "equivalent" where either is: so nobody
-wins over runs that diverged or never learned. To take verdicts away makes no error more likely.
+wins over runs that diverged, never learned or lost workers. To take verdicts away makes no error more likely.
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ def _without_wins_over_flagged(verdict: Verdict, pairs: Pairs) -> Verdict:
     reasons = [f"{count} of {side}'s runs" for side, count in against.items() if count]
     if not reasons:
         return verdict
-    reason = f"{' and '.join(reasons)} diverged or never learned"
+    reason = f"{' and '.join(reasons)} diverged, never learned or lost workers"
     return replace(verdict, decision=None, reason=reason)
 
 

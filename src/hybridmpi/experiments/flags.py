@@ -5,6 +5,8 @@
   chance and the training loss has lost more than half of what it had gained. It is the training
   loss that counts, on its fixed subset: a test loss can also rise by overfitting.
 - "never learned": any other run whose test accuracy ends at chance.
+- "lost workers": under MPI a process was killed, or given up, and the run went on without it: it is
+  no run of the declared number of workers. Simulated workers leave because the job says so.
 
 Chance is 1/classes, and a run is above it beyond 1.5 times that, but at most 5 points above it:
 15 % with 10 classes, 55 % with 2, 1.5 % with 100. The room is for test sets whose most frequent
@@ -18,12 +20,21 @@ import pandas as pd
 
 from hybridmpi.runlog.run import Run
 
-DIVERGED, NEVER_LEARNED = "diverged", "never learned"
+DIVERGED, NEVER_LEARNED, LOST_WORKERS = "diverged", "never learned", "lost workers"
 FAR_ABOVE = 2.0
 
 
 def flags_of(run: Run) -> tuple[str, ...]:
     """Return the flags of a run; empty for one that can be relied on."""
+    return (*_flags_of_learning(run), *((LOST_WORKERS,) if _lost_workers(run) else ()))
+
+
+def _lost_workers(run: Run) -> bool:
+    lost = run.events[(run.events.kind == "lost") & (run.events.worker > 0)]
+    return run.attributes.get("engine") == "mpi" and bool((lost.time_s < run.duration_s).any())
+
+
+def _flags_of_learning(run: Run) -> tuple[str, ...]:
     evaluations = run.evaluations.sort_values("time_s", kind="stable")
     bar = _bar_above_chance(run)
     if _failed_for_non_finite_gradients(run) or _loss_diverged(evaluations):

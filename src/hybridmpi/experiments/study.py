@@ -125,7 +125,7 @@ class Digest:
             gradients_per_s, steps_per_s.
         staleness_counts: How many gradients had staleness 0, 1, 2, ...
         workers: One row per worker: rank, delayed, gradients, waiting_share.
-        flags: "diverged", "never learned"; empty for a run that can be relied on.
+        flags: "diverged", "never learned", "lost workers"; empty for a run that can be relied on.
     """
 
     path: Path

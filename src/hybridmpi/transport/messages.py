@@ -377,6 +377,7 @@ class MessageWorker:
             landing_size: Elements behind a release's header, `size` if they are not given.
         """
         self.losses = list(losses)
+        self._num_told_losses = 0
         self._comm = comm
         self._size = size
         self._patience = patience
@@ -450,7 +451,8 @@ class MessageWorker:
         if self._can_be_cancelled and release.action != Action.STOP:
             self._landing.reverse()
             self._post_release()
-        while len(self.losses) < release.losses:
+        while self._num_told_losses < release.losses:
+            self._num_told_losses += 1
             lost = np.empty(1, np.int64)
             self._wait(self._comm.Irecv((lost, MPI.INT64_T), 0, Tag.LOSS))
             self.losses.append(int(lost[0]))
