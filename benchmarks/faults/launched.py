@@ -1,0 +1,160 @@
+"""`hybridmpi launch` in a folder of its own, its ranks, and what it leaves behind."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from faults.plans import RANKS
+
+LIMIT_S = 120.0
+_MARK = "HYBRIDMPI_CHAOS"  # in the environment of all that one command starts
+_RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_TRAINS = "train loss"  # in the head of the lines that a run writes while it trains
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class FaultError(Exception):
+    """A run did what it must not; nothing more can be found out from it."""
+
+
+class Launched:
+    """A command that starts ranks."""
+
+    def __init__(self, folder: Path, name: str, arguments: list[str]) -> None:
+        """Start it.
+
+        Args:
+            folder: Its working folder.
+            name: Its output goes to NAME.txt there.
+            arguments: Of Python.
+        """
+        self._mark = uuid.uuid4().hex
+        self._output = folder / f"{name}.txt"
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=folder,
+                env={**environment(folder), _MARK: self._mark},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._deadline_s = time.monotonic() + LIMIT_S
+
+    def wait_for_training(self) -> float:
+        """Return when training began, on the monotonic clock.
+
+        That is late by as long as the first line takes from rank 0 to here.
+        """
+        while _TRAINS not in self._output.read_text(errors="replace"):
+            if self.process.poll() is not None:
+                raise FaultError(f"ended with {self.process.returncode} before it trained")
+            if time.monotonic() > self._deadline_s:
+                raise FaultError(f"did not train within {LIMIT_S:.0f} s")
+            time.sleep(0.005)
+        return time.monotonic()
+
+    def find(self, target: str) -> psutil.Process:
+        """Return the process of launch, of mpirun, or of a rank."""
+        launch = psutil.Process(self.process.pid)
+        if target == "launch":
+            return launch
+        if target == "mpirun":
+            return launch.children()[0]
+        ranks = [each for each in launch.children(recursive=True) if _rank_of(each) == target]
+        if not ranks:
+            raise FaultError(f"rank {target} is not there")
+        return ranks[0]
+
+    def wait(self) -> int:
+        """Wait for the end, and return the exit code."""
+        try:
+            code = self.process.wait(max(0, self._deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise FaultError(f"did not end within {LIMIT_S:.0f} s") from None
+        if alive := psutil.wait_procs(list(self._processes()), timeout=5)[1]:
+            raise FaultError(f"{len(alive)} processes outlived it: {alive}")
+        return code
+
+    def end(self) -> None:
+        """End all that this command has started."""
+        for process in self._processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+
+    def _processes(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_MARK) == self._mark:
+                    yield process
+
+
+@contextmanager
+def launched(folder: Path, name: str, *options: str) -> Iterator[Launched]:
+    """Start `hybridmpi launch` with these options, and leave no process behind."""
+    arguments = ["-m", "hybridmpi", "launch", "-n", str(RANKS), *options]
+    running = Launched(folder, name, arguments)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+def replay(folder: Path, run_file: Path) -> int:
+    """Return the exit code of `hybridmpi replay`."""
+    with (folder / "replay.txt").open("w") as output:
+        return subprocess.run(
+            [sys.executable, "-m", "hybridmpi", "replay", str(run_file)],
+            env=environment(folder),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT_S,
+            check=False,
+        ).returncode
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables of a run: it finds the tiny model; MPI's files go to its own folder."""
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": str(temporary)}
+
+
+def shared_memory() -> set[str]:
+    """Name the segments of shared memory on this machine."""
+    return {path.name for path in _SHARED_MEMORY.glob("*")}
+
+
+def left_behind(folder: Path, before: set[str]) -> list[str]:
+    """Name what a run has left: segments that nobody maps, and files of MPI's sessions."""
+    files = [str(path) for path in (folder / "tmp").rglob("*") if not path.is_dir()]
+    new = shared_memory() - before
+    in_use = _mapped() if new else ""  # by another job
+    return files + sorted(name for name in new if name not in in_use)
+
+
+def _mapped() -> str:
+    """Return what all processes map."""
+    maps = []
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            maps.append(path.read_text(errors="replace"))
+    return "".join(maps)
+
+
+def _rank_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.Error):
+        variables = process.environ()
+        if "train" in process.cmdline():
+            return next((variables[name] for name in _RANK if name in variables), None)
+    return None
