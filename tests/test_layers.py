@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resources": {"errors"},
     "launcher": {"errors"},
     "supervise": {"launcher"},
+    "slurm": {"launcher", "errors"},
     "config": {"core", "errors"},
     "runlog": {"errors"},
     "checkpoints": {"runlog", "errors"},
@@ -38,14 +39,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"launcher", "supervise", "resources", "errors"},
     "cli": {
         *("experiments", "engines", "checkpoints", "runlog", "config", "core"),
-        *("doctor", "launcher", "supervise", "resources", "errors"),
+        *("doctor", "launcher", "supervise", "slurm", "resources", "errors"),
     },
     "__main__": {"cli"},
     "__init__": {"runlog"},
 }
 POOL = "experiments/pool.py"  # runs of an experiment on the ranks of mpi4py.futures
 WITHOUT_TORCH = {"errors", "core", "resources", "launcher", "supervise", "config", "runlog"}
-WITHOUT_TORCH |= {"experiments", "cli", "__init__", "__main__"}
+WITHOUT_TORCH |= {"slurm", "experiments", "cli", "__init__", "__main__"}
 
 
 @dataclass(frozen=True)
