@@ -47,16 +47,13 @@ def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
     is_further = newest_version(run.output) > run.version
     stand = f"'{run.output}' is {status}, not complete"
     if can_go_on(status, ending, is_further=is_further):
-        click.echo(
-            f"{stand}: job {allocation.job_id} goes back into the queue, to go on.", err=True
-        )
+        click.echo(f"{stand}: job {allocation.job_id} goes back into the queue", err=True)
         requeue(allocation.job_id)
         return 0
     if not is_further and ending.stopped_by in (None, signal.SIGUSR1):
-        stand += (
-            "; it has no newer checkpoint than at its start, so that it would never get further"
-        )
-    click.echo(f"Error: {stand}.", err=True)
+        stand += "; no checkpoint was written since the job started: give it more time, or let "
+        stand += "checkpoint.every_s be smaller"
+    click.echo(f"Error: {stand}", err=True)
     return ending.exit_code or 1
 
 
