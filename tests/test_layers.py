@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launcher": {"errors"},
     "relay": set(),
     "supervise": {"launcher", "relay"},
+    "slurm": {"launcher", "errors"},
     "config": {"core", "errors"},
     "runlog": {"errors"},
     "checkpoints": {"runlog", "errors"},
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"launcher", "supervise", "resources", "errors"},
     "cli": {
         *("experiments", "engines", "checkpoints", "runlog", "config", "core"),
-        *("doctor", "launcher", "supervise", "resources", "errors"),
+        *("doctor", "launcher", "supervise", "slurm", "resources", "errors"),
     },
     "__main__": {"cli"},
     "__init__": {"runlog"},
@@ -55,7 +56,7 @@ WITHOUT_TORCH = {
     "config",
     "runlog",
 }
-WITHOUT_TORCH |= {"experiments", "cli", "__init__", "__main__"}
+WITHOUT_TORCH |= {"slurm", "experiments", "cli", "__init__", "__main__"}
 
 
 @dataclass(frozen=True)

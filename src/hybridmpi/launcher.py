@@ -87,26 +87,18 @@ def command_line(
         mpirun: The mpirun to use.
         ranks: The server and the workers, at least 2.
         command: What each rank runs.
-        cores: Usable cores of this machine; each rank gets an equal share of them as threads.
+        cores: Usable cores of all nodes together; each rank gets an equal share of them as threads.
         is_root: Whether the user is root, whom Open MPI turns away unless told twice.
         environment: The user's variables: a thread number that is set there stays.
 
     Raises:
         UserError: If there are fewer than 2 ranks.
     """
-    if ranks < 2:
-        raise UserError(
-            f"the number of ranks is {ranks}, but must be at least 2: one parameter server and one "
-            "worker; for instance -n 5 starts four workers"
-        )
-    added: dict[str, str] = {}
-    if "OMP_NUM_THREADS" not in environment:
-        added["OMP_NUM_THREADS"] = str(max(1, cores // ranks))
+    check_ranks(ranks)
+    added = environment_of_ranks(mpirun.mpi.vendor, ranks, cores=cores, environment=environment)
     if mpirun.mpi.vendor is Vendor.OPEN_MPI:
         if is_root:
             added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        if "OMPI_MCA_osc" not in environment:
-            added["OMPI_MCA_osc"] = "^ucx"  # windows are never of this kind, but it prints an error
         flags = ["--with-ft", "ulfm"] if mpirun.survives_losses else []
         flags += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
         if ranks > cores:
@@ -114,6 +106,27 @@ def command_line(
     else:
         flags = ["-bind-to", "none"]
     return CommandLine(added, (mpirun.path, "-n", str(ranks), *flags, *command))
+
+
+def check_ranks(ranks: int) -> None:
+    """Raise UserError if there are fewer than 2 ranks."""
+    if ranks < 2:
+        raise UserError(
+            f"the number of ranks is {ranks}, but must be at least 2: one parameter server and one "
+            "worker; for instance -n 5 starts four workers"
+        )
+
+
+def environment_of_ranks(
+    vendor: Vendor, ranks: int, *, cores: int, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what is set for every rank, whatever starts it; see `command_line`."""
+    added: dict[str, str] = {}
+    if "OMP_NUM_THREADS" not in environment:
+        added["OMP_NUM_THREADS"] = str(max(1, cores // ranks))
+    if vendor is Vendor.OPEN_MPI and "OMPI_MCA_osc" not in environment:
+        added["OMPI_MCA_osc"] = "^ucx"  # windows are never of this kind, but it prints an error
+    return added
 
 
 def matching_mpirun(named: str | None = None) -> Mpirun:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import psutil
 
@@ -31,24 +31,42 @@ _POLL_S = 0.05
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Ending(NamedTuple):
+    """How a line ended.
+
+    Attributes:
+        exit_code: 128 + the signal's number where a signal asked to stop, else mpirun's own.
+        stopped_by: The number of that signal, or None.
+    """
+
+    exit_code: int
+    stopped_by: int | None
+
+
 def supervise(line: CommandLine, output: IO[str] | None = None) -> int:
-    """Run the line to its end and return the exit code.
+    """Run the line to its end and return the exit code; see `supervise_to_end`."""
+    return supervise_to_end(line, output).exit_code
+
+
+def supervise_to_end(
+    line: CommandLine, output: IO[str] | None = None, *, usr1_stops: bool = False
+) -> Ending:
+    """Run the line to its end.
 
     The first SIGINT, SIGTERM or SIGHUP asks the ranks to stop; after `STOP_LIMIT_S` seconds, or at
     a further SIGINT, they are ended. SIGUSR1 is only forwarded.
 
     Args:
-        line: An mpirun line.
+        line: An mpirun or srun line.
         output: Where its output and its errors go; by default where ours go.
-
-    Returns:
-        128 + the signal's number where a signal asked to stop, else mpirun's own exit code.
+        usr1_stops: Whether SIGUSR1 asks to stop, as the others do.
     """
     with _received_signals() as received, started(line, output) as process:
-        stopped_by = _wait(process, received)
+        stopped_by = _wait(process, received, usr1_stops)
     if stopped_by is not None:
-        return 128 + stopped_by
-    return 128 - process.returncode if process.returncode < 0 else process.returncode
+        return Ending(128 + stopped_by, stopped_by)
+    code = process.returncode
+    return Ending(128 - code if code < 0 else code, None)
 
 
 @contextmanager
@@ -68,6 +86,7 @@ def started(
         stdout=output,
         stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
         text=True,
+        errors="replace",
         start_new_session=True,
         preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
     )
@@ -95,8 +114,11 @@ def _received_signals() -> Iterator[deque[int]]:
             signal.signal(number, handler)
 
 
-def _wait(process: "subprocess.Popen[str]", received: deque[int]) -> int | None:
-    """Wait for the end, or until it is to be forced; return the signal that asked to stop."""
+def _wait(process: "subprocess.Popen[str]", received: deque[int], usr1_stops: bool) -> int | None:
+    """Wait for the end, or until it is to be forced; return the signal that asked to stop.
+
+    That is the first one; but SIGUSR1, after which a run may go on, gives way to any other.
+    """
     stopped_by, ask_at, deadline = None, math.inf, math.inf
     while process.poll() is None and (now := time.monotonic()) < deadline:
         if now >= ask_at:
@@ -106,13 +128,15 @@ def _wait(process: "subprocess.Popen[str]", received: deque[int]) -> int | None:
             time.sleep(_POLL_S)
             continue
         number = received.popleft()
-        if number == signal.SIGUSR1:
+        if number == signal.SIGUSR1 and not usr1_stops:
             process.send_signal(signal.SIGUSR1)
         elif stopped_by is None:
             stopped_by, ask_at, deadline = number, now, now + STOP_LIMIT_S
             _announce_stop(number)
         elif number == signal.SIGINT:  # not SIGTERM: `timeout` sends it twice in a row
             break
+        elif stopped_by == signal.SIGUSR1:
+            stopped_by = number
     return stopped_by
 
 

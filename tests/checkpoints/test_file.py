@@ -95,30 +95,46 @@ def test_a_run_file_and_its_checkpoints_find_each_other(tmp_path: Path) -> None:
 
 
 def test_the_newest_stay(tmp_path: Path) -> None:
-    folder = tmp_path / "run.h5.checkpoints"
+    folder = folder_of(tmp_path / "run.h5")
     folder.mkdir()
     with pytest.raises(UserError, match="no checkpoint"):
         newest(folder)
-    keeper = Keeper(folder, every_s=None, every_steps=1, keep=2)
+    keeper = Keeper(tmp_path / "run.h5", every_s=None, every_steps=1, keep=2)
     for version in (5, 100, 20_000_000_000):
         keeper.write(version, State({}, {}))
     assert checkpoints_in(folder) == [named(folder, 100), named(folder, 20_000_000_000)]
     assert newest(folder) == named(folder, 20_000_000_000)
     assert newest(named(folder, 5)) == named(folder, 5)
+    keeper.clear(beyond=100)
+    assert checkpoints_in(folder) == [named(folder, 100)]
     keeper.clear()
     assert checkpoints_in(folder) == []
 
 
+def test_nothing_is_written_for_a_run_that_another_process_goes_on_with(tmp_path: Path) -> None:
+    run_file = tmp_path / "run.h5"
+    run_file.write_text("ours")
+    with run_file.open():  # as the run that writes it
+        keeper = Keeper(run_file, every_s=None, every_steps=1, keep=2)
+        keeper.write(1, State({}, {}))
+        theirs = tmp_path / "theirs"
+        theirs.write_text("theirs")
+        theirs.replace(run_file)
+        with pytest.raises(RunFailed, match="another process"):
+            keeper.write(2, State({}, {}))
+    assert checkpoints_in(folder_of(run_file)) == [named(folder_of(run_file), 1)]
+
+
 def test_checkpoints_are_due_by_steps_and_by_time(tmp_path: Path) -> None:
-    now_s = 10.0
-    keeper = Keeper(tmp_path, every_s=5, every_steps=40, keep=1, version=3, clock=lambda: now_s)
+    run_file, now_s = tmp_path / "run.h5", 10.0
+    keeper = Keeper(run_file, every_s=5, every_steps=40, keep=1, version=3, clock=lambda: now_s)
     assert not keeper.is_due(42)
     assert keeper.is_due(43)
     keeper.write(43, State({}, {}))
     assert not keeper.is_due(82)
     now_s = 15.0
     assert keeper.is_due(44)
-    never = Keeper(tmp_path, every_s=None, every_steps=None, keep=1)
+    never = Keeper(run_file, every_s=None, every_steps=None, keep=1)
     assert not never.is_wanted
     assert not never.is_due(10**9)
 
@@ -126,8 +142,8 @@ def test_checkpoints_are_due_by_steps_and_by_time(tmp_path: Path) -> None:
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_those_before_stay(
     tmp_path: Path,
 ) -> None:
-    folder = tmp_path / "run.h5.checkpoints"
-    behind = WriterBehind(Keeper(folder, every_s=None, every_steps=10, keep=2))
+    folder = folder_of(tmp_path / "run.h5")
+    behind = WriterBehind(Keeper(tmp_path / "run.h5", every_s=None, every_steps=10, keep=2))
     behind.write(10, State({"parameters": torch.ones(3)}, FACTS))
     behind.finish()
     named(folder, 20).mkdir()  # where the next one belongs

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from hybridmpi.cli import launch as launch_module
 from hybridmpi.cli import main
 from hybridmpi.launcher import CommandLine, Mpi, Mpirun, Vendor
+from hybridmpi.supervise import Ending
 
 JOB = """
 run = { time_limit_s = 1 }
@@ -22,7 +23,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(
         launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
     )
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(launch_module, "find_library", lambda: Mpi(Vendor.MPICH, "5.0"))
+    for name in ("OMP_NUM_THREADS", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
     path = tmp_path / "job.toml"
     path.write_text(JOB)
@@ -100,3 +103,55 @@ def test_environment_of_this_process_stays_as_it_is(job: str) -> None:
     before = dict(os.environ)
     invoke("-n", "2", job, "--print")
     assert dict(os.environ) == before
+
+
+@pytest.fixture
+def allocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+
+
+@pytest.mark.usefixtures("allocation")
+def test_srun_starts_ranks_with_the_cores_of_all_nodes(job: str) -> None:
+    words = shlex.split(invoke("-n", "5", "--srun", job, "--print").stdout)
+    assert words[:5] == ["OMP_NUM_THREADS=4", "srun", "-n", "5", "--mpi=pmi2"]
+    assert words[-2:] == ["train", job]
+
+
+@pytest.mark.usefixtures("allocation", "folder")
+def test_job_that_may_be_requeued_goes_on_and_only_then_replaces(
+    job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("-n", "2", "--requeue", job, "--set", "checkpoint.every_s=60", "--print")
+    assert shlex.split(invoke(*options).stdout)[-3:] == [
+        "--set",
+        "checkpoint.every_s=60",
+        "--go-on",
+    ]
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert shlex.split(invoke(*options).stdout)[-2:] == ["--go-on", "--force"]
+
+
+@pytest.mark.usefixtures("allocation", "folder")
+def test_job_that_did_not_begin_its_run_is_not_requeued(
+    job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_module, "supervise_to_end", lambda *_, **__: Ending(7, None))
+    result = invoke("-n", "2", "--requeue", job, "--set", "checkpoint.every_s=60")
+    assert result.exit_code == 7
+    assert "is not begun, not complete" in result.stderr
+
+
+@pytest.mark.usefixtures("allocation")
+def test_job_without_checkpoints_is_not_started_to_be_requeued(job: str) -> None:
+    result = invoke("-n", "2", "--requeue", job)
+    assert result.exit_code == 2
+    assert "asks for no checkpoints" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--srun", "--requeue"])
+def test_options_of_slurm_are_refused_elsewhere(job: str, option: str) -> None:
+    result = invoke("-n", "2", option, job)
+    assert result.exit_code == 2
+    assert "SLURM_JOB_ID is not set" in result.stderr

@@ -26,7 +26,8 @@ supervise.STOP_LIMIT_S = float(sys.argv[1])
 line = command_line(
     matching_mpirun(), 3, sys.argv[2:], cores=1, is_root=os.geteuid() == 0, environment=os.environ
 )
-sys.exit(supervise.supervise(line))
+ending = supervise.supervise_to_end(line, usr1_stops="USR1_STOPS" in os.environ)
+sys.exit(ending.exit_code)
 """
 
 RANK = """
@@ -215,3 +216,23 @@ subprocess.Popen = interrupted
         p for p in psutil.process_iter(["cmdline"]) if str(sleeping) in (p.info["cmdline"] or [])
     ]
     assert left == []
+
+
+def test_usr1_stops_where_a_run_may_go_on_later(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USR1_STOPS", "")
+    job = start()
+    job.process.send_signal(signal.SIGUSR1)
+    assert job.wait() == 128 + signal.SIGUSR1
+    assert job.signals() == ["SIGUSR1"] * RANKS
+
+
+def test_signal_that_ends_a_run_for_good_counts_more_than_usr1(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USR1_STOPS", "")
+    job = start()
+    job.process.send_signal(signal.SIGUSR1)
+    job.process.send_signal(signal.SIGTERM)
+    assert job.wait() == 128 + signal.SIGTERM

@@ -153,6 +153,19 @@ def test_closing_writes_what_is_left_and_a_second_time_nothing(new_run: NewRun) 
     assert (run.status, run.duration_s, len(run.gradients)) == ("complete", 1.0, 1)
 
 
+def test_file_that_another_process_put_in_its_place_is_left_alone(
+    new_run: NewRun, tmp_path: Path
+) -> None:
+    ours = new_run(tmp_path / "run.h5")
+    theirs = new_run(tmp_path / "run.h5", force=True)
+    with pytest.raises(RunFailed, match="another process"):
+        ours.close("stopped")
+    ours.close("failed")
+    assert read_run(theirs.path).status == "running"
+    theirs.close("complete")
+    assert read_run(theirs.path).status == "complete"
+
+
 def test_a_run_does_not_end_as_running(new_run: NewRun) -> None:
     with pytest.raises(ValueError, match="must be one of"):
         new_run().close("running")

@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hybridmpi.checkpoints.file import State, checkpoints_in, named, write_state
+from hybridmpi.checkpoints.file import State, checkpoints_in, folder_of, named, write_state
 from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.runlog.claim import Claim
 
 
 class Keeper:
-    """Writes a run's checkpoints into one folder."""
+    """Writes a run's checkpoints into the folder beside its run file."""
 
     def __init__(
         self,
-        folder: Path,
+        run_file: Path,
         *,
         every_s: float | None,
         every_steps: int | None,
@@ -24,14 +25,15 @@ class Keeper:
         """Begin to count.
 
         Args:
-            folder: Where checkpoints go; made when the first one is written.
+            run_file: The run file; the folder is made when the first checkpoint is written.
             every_s: Seconds of real time between them; by steps alone if not given.
             every_steps: Steps between them; by time alone if not given.
             keep: How many of the newest stay.
             version: The server's.
             clock: Returns seconds.
         """
-        self._folder = folder
+        self._folder = folder_of(run_file)
+        self._claim = Claim(run_file)
         self._every_s = every_s
         self._every_steps = every_steps
         self._keep = keep
@@ -51,17 +53,20 @@ class Keeper:
             self._every_s is not None and self._clock() - self._last_s >= self._every_s
         )
 
-    def clear(self) -> None:
-        """Remove the checkpoints of a run that this one replaces."""
+    def clear(self, beyond: int = -1) -> None:
+        """Remove the checkpoints of what this run takes the place of: those beyond a version."""
         for old in checkpoints_in(self._folder):
-            old.unlink()
+            if int(old.stem) > beyond:
+                old.unlink()
 
     def write(self, version: int, state: State) -> Path:
         """Write a checkpoint, and remove the oldest where there are too many.
 
         Raises:
-            RunFailed: If it cannot be written; those before it stay.
+            RunFailed: If it cannot be written; those before it stay. Or if another process goes on
+                with this run, and the folder is no longer ours.
         """
+        self._claim.check()
         path = named(self._folder, version)
         try:
             write_state(path, state)

@@ -16,6 +16,7 @@ from hybridmpi.errors import RunFailed, UserError, nearest
 # The module hybridmpi.cli.NAME holds the click command NAME.
 COMMANDS = {
     "launch": "Start a training run under mpirun on this machine.",
+    "slurm": "Write or submit a batch script for Slurm.",
     "train": "Train: the command that each rank runs.",
     "simulate": "Train on virtual time, with any number of workers, without MPI.",
     "compare": "Compare methods: make the runs of an experiment.",

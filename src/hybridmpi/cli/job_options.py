@@ -34,7 +34,7 @@ resume_option = click.option(
 )
 
 # What may be another when a run goes on: it ends later, or runs elsewhere, but is the same run.
-_CHANGEABLE = {
+CHANGEABLE = {
     *("run.time_limit_s", "run.gradient_limit", "run.step_limit", "run.epoch_limit"),
     *(
         "run.straggler_limit_s",
@@ -82,22 +82,35 @@ def task(job: Path | None, settings: Sequence[str], resume: Path | None, engine:
 
 
 def _from_checkpoint(resume: Path, settings: Sequence[str], engine: str) -> Task:
-    from hybridmpi.checkpoints.file import newest, read_state, run_file_of
+    from hybridmpi.checkpoints.file import newest, run_file_of
     from hybridmpi.config.load import change_job
     from hybridmpi.errors import UserError
 
     for setting in settings:
         name = setting.partition("=")[0].strip()
-        if name not in _CHANGEABLE:
+        if name not in CHANGEABLE:
             raise UserError(
                 f"--set {setting}: {name} cannot change when a run goes on; what can is "
-                + ", ".join(sorted(_CHANGEABLE))
+                + ", ".join(sorted(CHANGEABLE))
             )
     path = newest(resume)
+    state = state_of(path, engine)
+    job = change_job(state.facts.get("job", {}), settings, str(path))
+    return Task(job, run_file_of(path), state)
+
+
+def state_of(path: Path, engine: str) -> "State":
+    """Read a checkpoint that this engine wrote, and can go on from.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    from hybridmpi.checkpoints.file import read_state
+    from hybridmpi.errors import UserError
+
     state = read_state(path)
     written_by = state.facts.get("engine")
     if written_by != engine:
         command = {"mpi": "train", "simulate": "simulate"}.get(str(written_by), "another version")
         raise UserError(f"'{path}' was written by `hybridmpi {command}`; resume it with that")
-    job = change_job(state.facts.get("job", {}), settings, str(path))
-    return Task(job, run_file_of(path), state)
+    return state

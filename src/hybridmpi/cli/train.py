@@ -9,34 +9,39 @@ from typing import NoReturn
 
 import click
 
-from hybridmpi.cli.job_options import (
-    job_or_resume_argument,
-    resume_option,
-    settings_option,
-    task,
-)
+from hybridmpi.cli.go_on import asked_task
+from hybridmpi.cli.job_options import job_or_resume_argument, resume_option, settings_option
 from hybridmpi.cli.quick_imports import quick_imports
 
 _FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
+_SPEAKING_S = 2.0  # srun may end the rank that tells the error as soon as another one ends
 
 
 @click.command()
 @job_or_resume_argument
 @settings_option
 @resume_option
+@click.option(
+    "--go-on",
+    is_flag=True,
+    help="Begin the job's run, or go on with it from its newest checkpoint if it has begun; do "
+    "nothing if it is complete.",
+)
 @click.option("--force", is_flag=True, help="Replace the run file if it is there already.")
 @click.option("--live", is_flag=True, help="Show a live panel instead of a line every 5 s.")
 def train(
     job: Path | None,
     settings: tuple[str, ...],
     resume: Path | None,
+    go_on: bool,
     force: bool,
     live: bool,
 ) -> None:
     """Train under mpirun: rank 0 is the parameter server, all other ranks are workers.
 
     On one machine `hybridmpi launch` finds mpirun and its flags. With [checkpoint] in the job, a
-    run that was killed or stopped goes on with --resume CHECKPOINT instead of JOB.toml.
+    run that was killed or stopped goes on with --resume CHECKPOINT instead of JOB.toml, or with the
+    same command where that has --go-on.
 
     Example: mpirun -n 26 hybridmpi train jobs/cifar10.toml --set method.preset=async
 
@@ -57,9 +62,15 @@ def train(
     interruption = Interruption()
     is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
     try:
+        _check_world()
         asked = agree(
-            MPI.COMM_WORLD, lambda: task(job, settings, resume, "mpi") if is_server else None
+            MPI.COMM_WORLD,
+            lambda: asked_task(job, settings, resume, go_on=go_on) if is_server else None,
         )
+        if go_on and MPI.COMM_WORLD.bcast(asked is None):
+            if is_server:
+                click.echo("The run is complete already.")
+            return
         output = asked.output if asked is not None else Path()
         with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
             watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
@@ -93,6 +104,17 @@ def _end_without_the_lost() -> NoReturn:
     os._exit(0)
 
 
+def _check_world() -> None:
+    """Refuse ranks that should have found each other, but are alone."""
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.size == 1:
+        from hybridmpi.launcher import identify
+        from hybridmpi.slurm.srun import check_pairing
+
+        check_pairing(identify("the MPI library", MPI.Get_library_version()), os.environ)
+
+
 def _end_without_stragglers() -> NoReturn:
     """End all ranks while some still compute; the run itself is complete."""
     click.echo(
@@ -108,10 +130,13 @@ def _end_with(error: Exception) -> NoReturn:
     from mpi4py import MPI
 
     from hybridmpi.errors import UserError
+    from hybridmpi.slurm.srun import is_first_task
     from hybridmpi.transport.losses import lost_ranks
 
     lost = lost_ranks(MPI.COMM_WORLD)
-    if MPI.COMM_WORLD.rank == next(rank for rank in range(len(lost) + 1) if rank not in lost):
+    if MPI.COMM_WORLD.size == 1 and not is_first_task(os.environ):
+        time.sleep(_SPEAKING_S)
+    elif MPI.COMM_WORLD.rank == next(rank for rank in range(len(lost) + 1) if rank not in lost):
         click.echo(f"Error: {error}", err=True)
     if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
         code = 2 if MPI.COMM_WORLD.rank == 0 else 0

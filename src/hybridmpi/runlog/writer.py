@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybridmpi.errors import RunFailed
 from hybridmpi.runlog import schema
+from hybridmpi.runlog.claim import Claim
 from hybridmpi.runlog.replacing import check_free, replacing
 from hybridmpi.runlog.room import check_room
 from hybridmpi.runlog.schema import Table
@@ -37,6 +38,7 @@ class RunWriter:
         self._is_open = True
         with self._named_errors():
             self._file = _open(path)
+            self._claim = Claim(path)
             self._tables = {
                 table.name: TableBuffer(self._file[table.name])
                 for table in (*schema.LOGS, schema.SNAPSHOTS)
@@ -176,7 +178,7 @@ class RunWriter:
             attributes: For example duration_s.
 
         Raises:
-            RunFailed: As `flush`.
+            RunFailed: As `flush`; and if another process has put its own file in the place.
         """
         if status not in schema.END_STATUSES:
             raise ValueError(f"status is '{status}', but must be one of {schema.END_STATUSES}")
@@ -188,6 +190,7 @@ class RunWriter:
                 self.flush()
             finally:
                 self._file.close()
+            self._claim.check()
             # Attributes may change only outside SWMR mode.
             with _open(self.path) as file:
                 file["final"].attrs["version"] = self._final_version

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hybridmpi.checkpoints.behind import WriterBehind
-from hybridmpi.checkpoints.file import State, as_damage, folder_of
+from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.config import Job
 from hybridmpi.engines.mpi.lost_workers import LostWorkers
@@ -30,7 +30,7 @@ class Checkpointing:
         is_shared_out_anew: bool,
     ) -> None:
         asked = job.checkpoint.model_dump()
-        self._keeper = Keeper(folder_of(run_file), **asked, version=server.core.version)
+        self._keeper = Keeper(run_file, **asked, version=server.core.version)
         self.behind = WriterBehind(self._keeper)
         self._server = server
         self._end = end
@@ -55,6 +55,7 @@ class Checkpointing:
             return 0.0
         with as_damage():
             self._server.resume(resume)
+            self._keeper.clear(beyond=self._server.core.version)
             time_s = float(resume.facts["time_s"])
             self._end.bytes_sent += int(resume.facts["bytes_sent"])
             for worker in resume.facts["absent"]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hybridmpi.checkpoints.file import State, as_damage, folder_of, prefixed, without_prefix
+from hybridmpi.checkpoints.file import State, as_damage, prefixed, without_prefix
 from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.config import Job
 from hybridmpi.engines.server import Server
@@ -24,7 +24,7 @@ class Checkpointing:
         run_file: Path,
     ) -> None:
         asked = job.checkpoint.model_dump()
-        self._keeper = Keeper(folder_of(run_file), **asked, version=server.core.version)
+        self._keeper = Keeper(run_file, **asked, version=server.core.version)
         self._server = server
         self._end = end
         self._cluster = cluster
@@ -45,6 +45,7 @@ class Checkpointing:
             self._server.resume(resume)
             self._cluster.resume(resume.facts["cluster"])
             version = self._server.core.version
+            self._keeper.clear(beyond=version)
             self._end.resume(
                 version,
                 busy_until_ns=resume.facts["busy_until_ns"],

@@ -1,0 +1,127 @@
+"""A job's run: begun, or gone on with, whichever is due; for schedulers that start a job again."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridmpi.cli.job_options import CHANGEABLE, Task, state_of, task
+from hybridmpi.errors import UserError
+
+if TYPE_CHECKING:
+    from hybridmpi.config import Job
+
+_ENDS = ("time_limit_s", "gradient_limit", "step_limit", "epoch_limit")
+_SHOWN = 3
+
+
+def asked_task(
+    job: Path | None, settings: Sequence[str], resume: Path | None, *, go_on: bool
+) -> Task | None:
+    """Return what the options of `hybridmpi train` ask for; None if nothing is left to be done.
+
+    Raises:
+        UsageError: If they don't go together.
+        UserError: If what is named cannot be run.
+    """
+    if not go_on:
+        return task(job, settings, resume, "mpi")
+    if job is None or resume is not None:
+        raise UserError("--go-on finds the checkpoint by itself: give it the JOB.toml, no --resume")
+    return begin_or_go_on(job, settings)
+
+
+def begin_or_go_on(path: Path, settings: Sequence[str]) -> Task | None:
+    """Return how a job's run begins, or goes on from its newest checkpoint; None if it is complete.
+
+    A run file without a checkpoint is left to the one who runs the task: it may be replaced, or
+    not.
+
+    Raises:
+        UserError: If the job has no checkpoints, or the run file that is there is another job's.
+    """
+    from hybridmpi.checkpoints.file import checkpoints_in, folder_of
+
+    job = job_with_checkpoints(path, settings)
+    output = job.output(path.stem)
+    if not output.exists():
+        return Task(job, output)
+    status, then = _read(output)
+    _check_same(job, then, output)
+    if status == "complete" and _ends_alike(job, then):
+        return None
+    found = checkpoints_in(folder_of(output))
+    return Task(job, output, state_of(found[-1], "mpi") if found else None)
+
+
+def job_with_checkpoints(path: Path, settings: Sequence[str]) -> "Job":
+    """Read a job that can go on after it was stopped.
+
+    Raises:
+        UserError: If it cannot, or is wrong.
+    """
+    from hybridmpi.config import load_job
+
+    job = load_job(path, settings)
+    if job.checkpoint.every_s is None and job.checkpoint.every_steps is None:
+        raise UserError(
+            f"{path} asks for no checkpoints, without which a run cannot go on where it was "
+            "stopped; give it [checkpoint] every_s = 60, or --set checkpoint.every_s=60"
+        )
+    return job
+
+
+def is_complete(job: "Job", output: Path) -> bool:
+    """Say whether a run file is there, and holds all that the job asks for."""
+    if not output.exists():
+        return False
+    status, then = _read(output)
+    return status == "complete" and _ends_alike(job, then)
+
+
+def status_of(output: Path) -> str:
+    """Return the status that a run file says of itself, or that there is none."""
+    return _read(output)[0] if output.exists() else "not begun"
+
+
+def newest_version(output: Path) -> int:
+    """Return the version of a run's newest checkpoint; -1 if there is none."""
+    from hybridmpi.checkpoints.file import checkpoints_in, folder_of
+
+    found = checkpoints_in(folder_of(output))
+    return int(found[-1].stem) if found else -1
+
+
+def _read(output: Path) -> tuple[str, "Job"]:
+    from hybridmpi.config.load import change_job
+    from hybridmpi.runlog.run_file import open_run_file
+
+    with open_run_file(output) as file:
+        status, config = str(file.attrs["status"]), json.loads(file.attrs["config"])
+    return status, change_job(config, (), str(output))
+
+
+def _ends_alike(job: "Job", other: "Job") -> bool:
+    return all(getattr(job.run, name) == getattr(other.run, name) for name in _ENDS)
+
+
+def _check_same(job: "Job", begun: "Job", output: Path) -> None:
+    now, then = (dict(_leaves(each.model_dump(mode="json"))) for each in (job, begun))
+    other = [
+        f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(now.keys() | then.keys())
+        if now.get(name) != then.get(name) and name not in CHANGEABLE | {"run.output"}
+    ]
+    if other:
+        raise UserError(
+            f"'{output}' is another job's run: {'; '.join(other[:_SHOWN])}; give this one another "
+            "run.output, or move that file away"
+        )
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,73 @@
+"""What becomes of a Slurm job when its ranks have ended: done, back into the queue, or failed."""
+
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from hybridmpi.cli.go_on import is_complete, newest_version, status_of
+from hybridmpi.cli.job_options import Task
+from hybridmpi.slurm.queue import Allocation, requeue
+from hybridmpi.supervise import Ending
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hybridmpi.config import Job
+
+
+class Begun(NamedTuple):
+    """A run as it was when its ranks were started.
+
+    Attributes:
+        job: What is run.
+        output: Its run file.
+        version: Where it goes on from; -1 if it begins.
+    """
+
+    job: "Job"
+    output: "Path"
+    version: int
+
+
+def begun(asked: Task) -> Begun:
+    """Return what there is to know of a run later; not its whole checkpoint."""
+    version = -1 if asked.resume is None else newest_version(asked.output)
+    return Begun(asked.job, asked.output, version)
+
+
+def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
+    """Put the job back into the queue if its run can go on; return the job's exit code.
+
+    The run file says what is done, not mpirun's exit code: Open MPI's can be 0 after a signal.
+    """
+    if is_complete(run.job, run.output):
+        return 0
+    status = status_of(run.output)
+    is_further = newest_version(run.output) > run.version
+    stand = f"'{run.output}' is {status}, not complete"
+    if can_go_on(status, ending, is_further=is_further):
+        click.echo(f"{stand}: job {allocation.job_id} goes back into the queue", err=True)
+        requeue(allocation.job_id)
+        return 0
+    if not is_further and ending.stopped_by in (None, signal.SIGUSR1):
+        stand += "; no checkpoint was written since the job started: give it more time, or let "
+        stand += "checkpoint.every_s be smaller"
+    click.echo(f"Error: {stand}", err=True)
+    return ending.exit_code or 1
+
+
+def can_go_on(status: str, ending: Ending, *, is_further: bool) -> bool:
+    """Say whether a run whose ranks have ended early is to be started again.
+
+    So it is if it was stopped for want of time (SIGUSR1), or if its ranks were killed: a lost node.
+    Not if it failed, nor if somebody ended the job; nor if it got nowhere, which would repeat
+    itself for ever.
+
+    Args:
+        status: What the run file says.
+        ending: How the ranks ended.
+        is_further: Whether there is a newer checkpoint than at the start.
+    """
+    is_wanted = ending.stopped_by in (None, signal.SIGUSR1)
+    return is_wanted and is_further and status in ("running", "stopped")

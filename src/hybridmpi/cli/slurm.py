@@ -1,0 +1,101 @@
+"""`hybridmpi slurm`: the script of a batch job."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from hybridmpi.cli.job_options import settings_option
+from hybridmpi.errors import UserError
+from hybridmpi.slurm.script import Launcher, Request, batch_script
+
+
+@click.command()
+@click.argument("job", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False)
+@click.option("--nodes", type=int, default=1, show_default=True, help="Number of nodes.")
+@click.option(
+    "-n", "--ranks", type=int, required=True, help="Ranks on all nodes: 1 server + workers."
+)
+@click.option(
+    "--time",
+    required=True,
+    metavar="LIMIT",
+    help="Time limit of the job, at least 5 minutes: minutes, hours:minutes:seconds or "
+    "days-hours:minutes:seconds. A run that needs more goes on in the same job, requeued.",
+)
+@click.option(
+    "--launcher",
+    type=click.Choice(["srun", "mpirun"]),
+    default="srun",
+    show_default=True,
+    help="What starts the ranks in the job: srun, with PMIx for Open MPI and PMI2 for MPICH, or "
+    "the mpirun of either.",
+)
+@click.option(
+    "--seeds",
+    metavar="SEEDS",
+    help="A job array, one run per seed: 0-9, 1,3,5, or 0-99%4 for four at a time.",
+)
+@click.option(
+    "--sbatch",
+    "options",
+    multiple=True,
+    metavar="OPTION",
+    help="A further option of sbatch, without dashes, e.g. --sbatch partition=gpu. Can be given "
+    "many times.",
+)
+@settings_option
+@click.option("--submit", is_flag=True, help="Submit the script instead of printing it.")
+def slurm(
+    job: Path | None,
+    nodes: int,
+    ranks: int,
+    time: str,
+    launcher: Launcher,
+    seeds: str | None,
+    options: tuple[str, ...],
+    settings: tuple[str, ...],
+    submit: bool,
+) -> None:
+    """Print a batch script for Slurm, or submit it.
+
+    Shortly before the time limit the run is stopped in order, and the job put back into the queue;
+    it goes on from its newest checkpoint, as after a lost node. So JOB.toml needs [checkpoint].
+    Without a JOB.toml the script takes it, and options of `hybridmpi train`, as arguments.
+
+    Example: hybridmpi slurm jobs/mnist.toml --set checkpoint.every_s=60 --nodes 2 --ranks 26 --time
+    1:00:00 --submit
+    """
+    request = Request(nodes, ranks, time, seeds, options)
+    if job is None:
+        if submit or settings:
+            raise UserError("--submit and --set need a JOB.toml; name one in front of them")
+        click.echo(batch_script(request, launcher=launcher), nl=False)
+        return
+    _check_job(job, settings, is_sweep=seeds is not None)
+    script = batch_script(
+        request,
+        name=job.stem,
+        program=[sys.executable, "-m", "hybridmpi"],
+        launcher=launcher,
+        train_args=[str(job), *(word for setting in settings for word in ("--set", setting))],
+    )
+    if not submit:
+        click.echo(script, nl=False)
+        return
+    from hybridmpi.slurm.queue import submit as put_into_queue
+
+    click.echo(f"Submitted batch job {put_into_queue(script)}")
+
+
+def _check_job(job: Path, settings: Sequence[str], *, is_sweep: bool) -> None:
+    """Have mistakes in the job told now, not when it starts."""
+    from hybridmpi.cli.go_on import job_with_checkpoints
+
+    checked = job_with_checkpoints(job, settings)
+    if is_sweep and "{seed}" not in checked.run.output:
+        raise UserError(
+            f"run.output is '{checked.run.output}', the same file for all seeds; put {{seed}} into "
+            "it"
+        )

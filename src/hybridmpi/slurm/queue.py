@@ -1,0 +1,72 @@
+"""Slurm's queue: a job is put into it, and back into it, and knows what it was given."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hybridmpi.errors import UserError
+
+_ANSWER_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What Slurm has given to the job that this process is part of.
+
+    Attributes:
+        job_id: The job's number; a job of an array has one of its own.
+        nodes: Number of nodes.
+        restarts: How often the job has been started again.
+    """
+
+    job_id: str
+    nodes: int
+    restarts: int
+
+
+def own_allocation(environment: Mapping[str, str]) -> Allocation | None:
+    """Return what the variables say of the job that this process is part of, if it is of one."""
+    if "SLURM_JOB_ID" not in environment:
+        return None
+    return Allocation(
+        environment["SLURM_JOB_ID"],
+        int(environment.get("SLURM_JOB_NUM_NODES", "1")),
+        int(environment.get("SLURM_RESTART_COUNT", "0")),
+    )
+
+
+def submit(script: str) -> str:
+    """Put a job into the queue; return its number.
+
+    Raises:
+        UserError: If Slurm does not take it.
+    """
+    return _answer(["sbatch", "--parsable"], script).strip().partition(";")[0]
+
+
+def requeue(job_id: str) -> None:
+    """Put a job that runs back into the queue: Slurm ends what is left of it.
+
+    Raises:
+        UserError: If Slurm does not do so.
+    """
+    _answer(["scontrol", "requeue", job_id])
+
+
+def _answer(question: Sequence[str], text: str = "") -> str:
+    try:
+        return subprocess.run(
+            question,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_LIMIT_S,
+            check=True,
+        ).stdout
+    except FileNotFoundError:
+        reason = "it is not there; is this a machine from which jobs are submitted?"
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr or error.stdout or f"exit code {error.returncode}").strip()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        reason = str(error)
+    raise UserError(f"`{' '.join(question)}` did not work: {reason}")

@@ -1,0 +1,72 @@
+"""The srun line that starts the ranks, and ranks that don't find each other."""
+
+from collections.abc import Mapping, Sequence
+
+from hybridmpi.errors import UserError
+from hybridmpi.launcher import CommandLine, Mpi, Vendor, check_ranks, environment_of_ranks
+
+# How the ranks of each MPI find each other under srun. With the wrong one each is alone.
+_PMI = {Vendor.OPEN_MPI: "pmix", Vendor.MPICH: "pmi2"}
+# Whatever started this process says here how many it started.
+_NUMBERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+# And here which of them it is; Slurm's, last, is that of the launcher where mpirun started it.
+_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+
+
+def srun_line(
+    library: Mpi,
+    ranks: int,
+    command: Sequence[str],
+    *,
+    cores: int,
+    environment: Mapping[str, str],
+) -> CommandLine:
+    """Build the line that starts `command` on every rank, over all nodes of an allocation.
+
+    When a rank is killed, the others are ended, too: MPICH's would wait for it for ever.
+
+    Args:
+        library: The MPI that mpi4py uses.
+        ranks: The server and the workers, at least 2.
+        command: What each rank runs.
+        cores: Usable cores of all nodes together.
+        environment: The user's variables: what is set there stays.
+
+    Raises:
+        UserError: If there are fewer than 2 ranks.
+    """
+    check_ranks(ranks)
+    added = environment_of_ranks(library.vendor, ranks, cores=cores, environment=environment)
+    if library.vendor is Vendor.OPEN_MPI and ranks > cores:
+        added["OMPI_MCA_mpi_yield_when_idle"] = "1"
+    flags = (f"--mpi={_PMI[library.vendor]}", "--kill-on-bad-exit=1", "--cpu-bind=none")
+    return CommandLine(added, ("srun", "-n", str(ranks), *flags, *command))
+
+
+def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
+    """Refuse a rank that is alone in its world though others were started with it.
+
+    Args:
+        library: The MPI that mpi4py uses.
+        environment: This rank's variables.
+
+    Raises:
+        UserError: If so.
+    """
+    number = max(_number(environment.get(name, "")) for name in _NUMBERS)
+    if number > 1:
+        raise UserError(
+            f"{number} ranks were started, but each is alone in a world of its own: mpi4py uses "
+            f"{library}, whose ranks find each other under `srun --mpi={_PMI[library.vendor]}`, or "
+            f"under the mpirun of {library.vendor}; `hybridmpi launch`, with --srun or without, "
+            "starts them so"
+        )
+
+
+def is_first_task(environment: Mapping[str, str]) -> bool:
+    """Say whether a rank that is alone in its world is to speak for those started with it."""
+    return next((environment[name] for name in _RANKS if name in environment), "0") == "0"
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0

@@ -1,0 +1,96 @@
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybridmpi.cli import requeue as requeue_module
+from hybridmpi.cli.requeue import Begun, can_go_on, conclude
+from hybridmpi.errors import UserError
+from hybridmpi.slurm.queue import Allocation
+from hybridmpi.supervise import Ending
+
+BY_ITSELF, KILLED = Ending(0, None), Ending(137, None)
+USR1, TERM = Ending(138, signal.SIGUSR1), Ending(143, signal.SIGTERM)
+ALLOCATION = Allocation("12", nodes=2, restarts=0)
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "is_further", "is_again"),
+    [
+        ("stopped", USR1, True, True),
+        ("running", USR1, True, True),  # the ranks did not manage to stop in time
+        ("stopped", BY_ITSELF, True, True),  # each rank was sent SIGUSR1
+        ("running", KILLED, True, True),
+        ("running", BY_ITSELF, True, True),  # Open MPI's mpirun, after a signal
+        ("stopped", USR1, False, False),
+        ("running", KILLED, False, False),
+        ("stopped", TERM, True, False),
+        ("failed", Ending(1, None), True, False),
+        ("failed", USR1, True, False),
+        ("not begun", Ending(2, None), False, False),
+    ],
+)
+def test_run_that_was_stopped_or_killed_goes_on_if_it_got_further(
+    status: str, ending: Ending, is_further: bool, is_again: bool
+) -> None:
+    assert can_go_on(status, ending, is_further=is_further) == is_again
+
+
+@pytest.fixture
+def requeued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    jobs: list[str] = []
+    monkeypatch.setattr(requeue_module, "requeue", jobs.append)
+    return jobs
+
+
+def run(monkeypatch: pytest.MonkeyPatch, status: str, version: int) -> Begun:
+    """Return a run that was at version 5, and stands so now."""
+    monkeypatch.setattr(requeue_module, "is_complete", lambda *_: status == "complete")
+    monkeypatch.setattr(requeue_module, "status_of", lambda _: status)
+    monkeypatch.setattr(requeue_module, "newest_version", lambda _: version)
+    job: Any = None
+    return Begun(job, Path("run.h5"), 5)
+
+
+def test_complete_run_ends_the_job_whatever_mpirun_says(
+    monkeypatch: pytest.MonkeyPatch, requeued: list[str]
+) -> None:
+    assert conclude(run(monkeypatch, "complete", 5), USR1, ALLOCATION) == 0
+    assert requeued == []
+
+
+def test_stopped_run_puts_its_job_back(
+    monkeypatch: pytest.MonkeyPatch, requeued: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conclude(run(monkeypatch, "stopped", 6), USR1, ALLOCATION) == 0
+    assert requeued == ["12"]
+    assert capsys.readouterr().err == (
+        "'run.h5' is stopped, not complete: job 12 goes back into the queue\n"
+    )
+
+
+def test_run_that_got_nowhere_ends_the_job_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, requeued: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conclude(run(monkeypatch, "running", 5), BY_ITSELF, ALLOCATION) == 1
+    assert requeued == []
+    assert (
+        "no checkpoint was written since the job started: give it more" in capsys.readouterr().err
+    )
+
+
+def test_exit_code_of_a_failed_run_is_kept(
+    monkeypatch: pytest.MonkeyPatch, requeued: list[str]
+) -> None:
+    assert conclude(run(monkeypatch, "failed", 6), Ending(3, None), ALLOCATION) == 3
+    assert requeued == []
+
+
+def test_job_that_slurm_does_not_take_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise UserError("no")
+
+    monkeypatch.setattr(requeue_module, "requeue", refuse)
+    with pytest.raises(UserError):
+        conclude(run(monkeypatch, "stopped", 6), USR1, ALLOCATION)
