@@ -5,7 +5,8 @@ names for the same run files are no comparison: they are called identical and ar
 
 A verdict needs runs that can be relied on. None is given for "better" where a run of the reference
 is flagged, for "worse" where one of the method is, and for "equivalent" where either is: so nobody
-wins over runs that diverged, never learned or lost workers. To take verdicts away makes no error more likely.
+wins over runs that diverged, never learned or lost workers. To take verdicts away makes no error
+more likely.
 """
 
 from collections.abc import Mapping
