@@ -1,6 +1,7 @@
 """`hybridmpi train`: the command that each rank runs under mpirun."""
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -136,7 +137,7 @@ def _end_with(error: Exception) -> NoReturn:
     lost = lost_ranks_of_world()
     if MPI.COMM_WORLD.size == 1 and not is_first_task(os.environ):
         time.sleep(_SPEAKING_S)
-    elif MPI.COMM_WORLD.rank == next(rank for rank in range(len(lost) + 1) if rank not in lost):
+    elif str(error) and MPI.COMM_WORLD.rank == min(set(range(MPI.COMM_WORLD.size)) - set(lost)):
         click.echo(f"Error: {error}", err=True)
     if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
         code = 2 if MPI.COMM_WORLD.rank == 0 else 0
@@ -146,9 +147,20 @@ def _end_with(error: Exception) -> NoReturn:
 
 
 def _abort(exit_code: int) -> NoReturn:
-    """End all ranks, once what was told has reached the terminal."""
+    """End all ranks, once what was told has reached the terminal.
+
+    After a loss MPI's Abort ends no other rank, nor do these hear of it: but they hear when a rank
+    is killed, and each then ends by itself.
+    """
     from mpi4py import MPI
 
+    from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
+
+    sys.stdout.flush()
     sys.stderr.flush()
     time.sleep(_FORWARDING_S)
+    if lost := lost_ranks_of_world():
+        if MPI.COMM_WORLD.rank == 0 and len(lost) < MPI.COMM_WORLD.size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(exit_code)
     MPI.COMM_WORLD.Abort(exit_code)

@@ -18,7 +18,7 @@ from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
-from hybridmpi.engines.mpi.farewell import let_go
+from hybridmpi.engines.mpi.farewell import Word, let_go
 from hybridmpi.engines.mpi.lost_workers import LostWorkers
 from hybridmpi.engines.mpi.resume import put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
@@ -73,6 +73,9 @@ def serve(
         elif not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
         recorder.close("failed", error=str(failure))
+        if lost := lost_ranks(setup.ranks.comm):
+            left = [rank for rank in range(1, len(hosts)) if rank not in lost]
+            let_go(setup.ranks.comm, left, Word.FAILED)
         raise failure from error
 
 
@@ -210,7 +213,7 @@ def _serve(
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     ranks.is_whole = not (lost.absent or lost_ranks(ranks.comm))
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.comm, present, is_whole=ranks.is_whole)
+    let_go(ranks.comm, present, Word.ALL_ARE_HERE if ranks.is_whole else Word.SOME_ARE_LOST)
     return Outcome(
         recorder.writer.path,
         status,

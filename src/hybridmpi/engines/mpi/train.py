@@ -16,7 +16,7 @@ from hybridmpi.checkpoints.file import State
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
-from hybridmpi.engines.mpi.farewell import wait_to_be_let_go
+from hybridmpi.engines.mpi.farewell import Farewell
 from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.setup import Host, Setup
@@ -62,8 +62,8 @@ def train(
     Raises:
         UserError: On all ranks, if the job cannot be run.
         RunFailed: On rank 0, once the run file has been closed as failed, and on workers if the
-            server is lost; the caller is to end the job with MPI's Abort, since other ranks may
-            still wait.
+            server is lost, without a message if it has told its own; the caller is to end the job
+            with MPI's Abort, since other ranks may still wait.
     """
     ranks = Ranks(MPI.COMM_WORLD)
     try:
@@ -141,6 +141,7 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         )
 
     barrier(setup.ranks.comm)
+    farewell = Farewell(setup.ranks.comm)
     end = worker_end(
         setup.ranks,
         setup.layout.size,
@@ -156,10 +157,12 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
             accelerator.close()
     except Exception as error:
         if is_loss(error):  # of the server; a worker hears of no other
+            if farewell.has_failed():
+                raise RunFailed("") from error
             raise
         failure = f"worker {number} failed:\n{traceback.format_exc()}"
         end.fail(failure, _REPORT_LIMIT_S)
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
-    setup.ranks.is_whole = wait_to_be_let_go(setup.ranks.comm)
+    setup.ranks.is_whole = farewell.wait()
