@@ -100,13 +100,13 @@ def run(chosen: Plan, out: Path) -> dict[str, Any]:
     began_s, before, trial = time.monotonic(), shared_memory(), Trial(chosen, folder)
     try:
         KINDS[chosen.kind](trial)
+        left = left_behind(folder, before)
+        trial.expect(not left, f"left behind: {', '.join(left)}")
     except FaultError as fault:
         trial.expect(False, str(fault))
     except Exception as error:  # a file that cannot be read, for instance
         (folder / "traceback.txt").write_text(traceback.format_exc())
         trial.expect(False, f"{type(error).__name__}: {error}")
-    left = left_behind(folder, before)
-    trial.expect(not left, f"left behind: {', '.join(left)}")
     if not trial.result.faults:
         shutil.rmtree(folder)
     return {

@@ -144,7 +144,7 @@ class Trial:
 
 def lose_worker(trial: Trial) -> None:
     """Kill a worker: the run goes on, and ends well."""
-    hit = trial.hit(*trial.plan.moments_s)
+    hit = trial.hit(trial.plan.moments_s[0])
     trial.expect(hit.exit_code == 0, f"exit code is {hit.exit_code}")
     run = read_run(trial.run_file)
     trial.check(account(run, "complete"))
@@ -170,7 +170,8 @@ def kill_server(trial: Trial) -> None:
         if state is None:
             trial.result.notes.append("killed before any checkpoint")
             return
-        trial.result.times_s["training lost"] = killed.duration_s - state.facts["time_s"]
+        lost_s = killed.duration_s - state.facts["time_s"]
+        trial.result.times_s["training lost"] = max(0.0, lost_s)  # it ends with its last row
     assert before is not None
     assert state is not None
     trial.check(begins_as(before, rows_of(state), trial.finish(state)))
@@ -178,7 +179,7 @@ def kill_server(trial: Trial) -> None:
 
 def stop(trial: Trial) -> None:
     """Send a signal that asks for the end: the run is stopped, loses nothing, and goes on."""
-    number, hit = trial.plan.signal, trial.hit(*trial.plan.moments_s)
+    number, hit = trial.plan.signal, trial.hit(trial.plan.moments_s[0])
     expected = 0 if number == signal.SIGUSR1 else 128 + number
     trial.expect(hit.exit_code == expected, f"exit code is {hit.exit_code} instead of {expected}")
     took_s = trial.result.times_s["signal to end of the job"]

@@ -14,6 +14,7 @@ import psutil
 from faults.plans import RANKS
 
 LIMIT_S = 120.0
+_CLEARING_LIMIT_S = 10.0
 _MARK = "HYBRIDMPI_CHAOS"  # in the environment of all that one command starts
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
 _TRAINS = "train loss"  # in the head of the lines that a run writes while it trains
@@ -85,7 +86,12 @@ class Launched:
         return code
 
     def end(self) -> None:
-        """End all that this command has started."""
+        """End all that this command has started; mpirun first, so that it clears up."""
+        if self.process.poll() is None:
+            with suppress(psutil.Error, IndexError):
+                self.find("mpirun").terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(_CLEARING_LIMIT_S)
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
