@@ -37,7 +37,7 @@ from typing import Any
 import click
 
 from faults.kinds import KINDS, Trial
-from faults.launched import FaultError, left_behind, shared_memory
+from faults.launched import FaultError
 from faults.plans import COUNTS, Plan, plan
 
 Line = Mapping[str, Any]
@@ -97,11 +97,10 @@ def run(chosen: Plan, out: Path) -> dict[str, Any]:
     folder = out / f"{chosen.kind}-{chosen.number:03}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    began_s, before, trial = time.monotonic(), shared_memory(), Trial(chosen, folder)
+    began_s, trial = time.monotonic(), Trial(chosen, folder)
     try:
         KINDS[chosen.kind](trial)
-        left = left_behind(folder, before)
-        trial.expect(not left, f"left behind: {', '.join(left)}")
+        trial.check_left_behind()
     except FaultError as fault:
         trial.expect(False, str(fault))
     except Exception as error:  # a file that cannot be read, for instance
