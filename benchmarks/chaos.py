@@ -63,8 +63,9 @@ def main(
     only: int | None,
 ) -> None:
     """Disturb runs, and say how they fared; ends with exit code 1 if any did anything wrong."""
-    # Started by a script in the background it would be ignored, also by all runs.
+    # A script in the background would have it ignored, also by all runs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no run outlives the campaign
     out, data = out.absolute(), data and data.absolute()
     out.mkdir(parents=True, exist_ok=True)
     kinds = list(KINDS) if kind == "all" else [kind]
