@@ -113,7 +113,7 @@ def analysis(
     """Return the blocks of analysis.md, in a folder where they can be run."""
     monkeypatch.chdir(runs_to_analyse)
     live = new_run(runs_to_analyse / "runs" / "live.h5", force=True)
-    row = (1.5, 1, 0, 0, 0, True, 0.0, -1, 2.5, 32, 0.9, 0.0, 0.01)
+    row = (1.5, 1, 0, 0, 0, True, 0.0, -1, 2.5, 32, 0.9, 0.0, 0.01, 0)
     live.append(GRADIENTS, GRADIENTS.to_array([row]))
     live.flush()
     return blocks("docs/analysis.md", "python")

@@ -134,7 +134,8 @@ def _is_real(number: int, count: int, real: int) -> bool:
 def _cell(seed: int, kind: str, number: int) -> Cell:
     cells = list(CELLS)
     random.Random(f"{seed} {kind}").shuffle(cells)
-    return cells[number % len(cells)]
+    preset, way = cells[number % len(cells)]
+    return preset, way
 
 
 def _signal(kind: str, draw: random.Random) -> tuple[signal.Signals, str]:

@@ -218,7 +218,7 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
         ("method.preset=ringmaster", "method: preset 'ringmaster' needs the staleness from which"),
         ("faults.lost_shard=keep", "faults.lost_shard: must be 'redistribute' or 'drop', not "),
         ("faults.timeout_s=0", "faults.timeout_s: must be greater than 0, not 0"),
-        ("delays.max_s=600", "faults.timeout_s is 600, but a delayed worker may take delays.max"),
+        ("delays.max_s=600", "the job: faults.timeout_s is 600, but a delayed worker may take "),
         ("optimizer.learning_rate=0", "optimizer.learning_rate: the learning rate is 0, but must"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate: the learning rate is -1, but mu"),
         ("optimizer.learning_rate=nan", "optimizer.learning_rate: the learning rate is nan, but "),

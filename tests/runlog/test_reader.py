@@ -21,7 +21,7 @@ from hybridmpi.runlog.writer import RunWriter
 writer = RunWriter.create(sys.argv[1], config={}, attributes={}, layout_json="{}", size=4,
                           workers=[(1, "host", "cpu", 10, False)])
 rows = GRADIENTS.to_array(
-    (batch / 2, 1, batch, 0, 0, True, 0.0, -1, 2.3, 32, 0.1, 0.2, 0.01) for batch in range(4)
+    (batch / 2, 1, batch, 0, 0, True, 0.0, -1, 2.3, 32, 0.1, 0.2, 0.01, 0) for batch in range(4)
 )
 writer.append(GRADIENTS, rows[:3])
 writer.flush()

@@ -17,7 +17,7 @@ NewRun = Callable[..., RunWriter]
 
 
 def push(writer: RunWriter, worker: int = 1) -> int:
-    row = (0.5, worker, 0, 0, 0, True, 0.0, -1, 2.3, 32, 0.4, 0.1, 0.01)
+    row = (0.5, worker, 0, 0, 0, True, 0.0, -1, 2.3, 32, 0.4, 0.1, 0.01, 0)
     return writer.append(GRADIENTS, GRADIENTS.to_array([row]))
 
 

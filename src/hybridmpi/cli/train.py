@@ -55,9 +55,9 @@ def train(
         from hybridmpi.cli.interruption import Interruption
         from hybridmpi.cli.progress import watch
         from hybridmpi.engines.mpi.agreement import agree
+        from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
         from hybridmpi.engines.mpi.train import train as train_on_all_ranks
         from hybridmpi.errors import RunFailed, UserError
-        from hybridmpi.transport.losses import lost_ranks
 
     interruption = Interruption()
     is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
@@ -93,7 +93,7 @@ def train(
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
-    if lost_ranks(MPI.COMM_WORLD):
+    if lost_ranks_of_world():
         _end_without_the_lost()
 
 
@@ -129,11 +129,11 @@ def _end_with(error: Exception) -> NoReturn:
     """Tell the error once, on the lowest rank that lives, and end all ranks with its exit code."""
     from mpi4py import MPI
 
+    from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
     from hybridmpi.errors import UserError
     from hybridmpi.slurm.srun import is_first_task
-    from hybridmpi.transport.losses import lost_ranks
 
-    lost = lost_ranks(MPI.COMM_WORLD)
+    lost = lost_ranks_of_world()
     if MPI.COMM_WORLD.size == 1 and not is_first_task(os.environ):
         time.sleep(_SPEAKING_S)
     elif MPI.COMM_WORLD.rank == next(rank for rank in range(len(lost) + 1) if rank not in lost):

@@ -112,7 +112,7 @@ class CollectiveWorker(MessageWorker):
         Who waits takes part in broadcasts: the server may wait for room before it releases anyone.
         """
         self._patience.reset()
-        while not super().is_released():
+        while not self._release.Test():  # which fails if the server is lost
             self._take_newer()
             self._patience.pause()
         release = self._next_release().read_release()

@@ -220,18 +220,14 @@ class SharedServer(MessageServer):
             if rank not in self._lost:
                 request.Cancel()
                 request.Wait()
-            if request:
-                request.Free()
+            request.Free()
         return super().close()
 
     def _expect(self, index: int) -> None:
-        """Expect the next header of a worker; of one that is lost the request is gone."""
+        """Expect the next header of a worker."""
         self._inbox[index].empty()
-        request = self._expected[index]
-        if not request:
-            return
         try:
-            request.Start()
+            self._expected[index].Start()
         except MPI.Exception as error:
             self._note_loss(error)
 
@@ -241,9 +237,12 @@ class SharedServer(MessageServer):
             return MPI.Request.Testsome(self._expected) or ()
         except MPI.Exception as error:
             self._note_loss(error)
-            for request in self._expected:
-                is_done(request)
-            return [index for index, frame in enumerate(self._inbox) if not frame.is_empty]
+            expected = zip(self._expected, self._inbox, strict=True)
+            return [
+                n
+                for n, (each, frame) in enumerate(expected)
+                if is_done(each) and not frame.is_empty
+            ]
 
     def _arrivals_from_elsewhere(self) -> Iterator[Push]:
         for push in super().arrivals():

@@ -26,6 +26,11 @@ def let_go(comm: MPI.Intracomm, workers: Iterable[int], *, is_whole: bool) -> No
     wait(lambda: all(is_done(send) for send in sends))
 
 
+def lost_ranks_of_world() -> list[int]:
+    """Return the ranks of this world that MPI knows to be lost."""
+    return lost_ranks(MPI.COMM_WORLD)
+
+
 def wait_to_be_let_go(comm: MPI.Intracomm) -> bool:
     """Wait until the server lets this worker end; return whether nobody is lost."""
     message = np.zeros(1, np.int32)
