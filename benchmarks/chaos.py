@@ -37,7 +37,7 @@ from typing import Any
 import click
 
 from faults.kinds import KINDS, Trial
-from faults.launched import FaultError, left_behind, shared_memory
+from faults.launched import FaultError
 from faults.plans import COUNTS, Plan, plan
 
 Line = Mapping[str, Any]
@@ -63,8 +63,9 @@ def main(
     only: int | None,
 ) -> None:
     """Disturb runs, and say how they fared; ends with exit code 1 if any did anything wrong."""
-    # Started by a script in the background it would be ignored, also by all runs.
+    # A script in the background would have it ignored, also by all runs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no run outlives the campaign
     out, data = out.absolute(), data and data.absolute()
     out.mkdir(parents=True, exist_ok=True)
     kinds = list(KINDS) if kind == "all" else [kind]
@@ -97,16 +98,15 @@ def run(chosen: Plan, out: Path) -> dict[str, Any]:
     folder = out / f"{chosen.kind}-{chosen.number:03}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    began_s, before, trial = time.monotonic(), shared_memory(), Trial(chosen, folder)
+    began_s, trial = time.monotonic(), Trial(chosen, folder)
     try:
         KINDS[chosen.kind](trial)
+        trial.check_left_behind()
     except FaultError as fault:
         trial.expect(False, str(fault))
     except Exception as error:  # a file that cannot be read, for instance
         (folder / "traceback.txt").write_text(traceback.format_exc())
         trial.expect(False, f"{type(error).__name__}: {error}")
-    left = left_behind(folder, before)
-    trial.expect(not left, f"left behind: {', '.join(left)}")
     if not trial.result.faults:
         shutil.rmtree(folder)
     return {

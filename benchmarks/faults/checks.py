@@ -129,10 +129,13 @@ def _lost(run: Run) -> pd.DataFrame:
 
 
 def _batches(run: Run) -> Iterator[str]:
-    """Each batch of a worker was pushed or cancelled; none is both, and none is missing."""
+    """Each batch of a worker was pushed, or else cancelled before that, and none is missing."""
     cancelled = run.events[run.events.kind == "cancelled"]
     for worker, rows in run.gradients.groupby("worker"):
         details = cancelled.detail[cancelled.worker == worker]
-        known = sorted([*rows.batch, *(int(detail.split()[1]) for detail in details)])
+        unpushed = [
+            int(detail.removeprefix("batch ")) for detail in details if " at " not in detail
+        ]
+        known = sorted([*rows.batch, *unpushed])
         if known != list(range(len(known))):
             yield f"batches of worker {worker} are counted twice or missing"

@@ -18,7 +18,7 @@ from faults.checks import (
     recovery,
     rows_of,
 )
-from faults.launched import FaultError, launched, replay
+from faults.launched import FaultError, launched, replay, temporary
 from faults.plans import NEVER_S, Plan
 from hybridmpi import read_run
 from hybridmpi.checkpoints.file import State, folder_of
@@ -67,6 +67,7 @@ class Trial:
         self.checkpoints = folder_of(self.run_file)
         self._folder = folder
         self._launches = 0
+        self._segments: set[Path] = set()
         (folder / "job.toml").write_text('run = { output = "run.h5" }\n')
 
     def expect(self, is_so: bool, otherwise: str) -> None:
@@ -84,6 +85,7 @@ class Trial:
         options = ["job.toml", *plan.options()] if state is None else self._resume(NEVER_S)
         with launched(self._folder, self._next_name(), *options) as running:
             began_s = running.wait_for_training()
+            self._segments |= running.shared_memory()
             target = running.find(plan.target)
             time.sleep(max(0.0, began_s + moment_s - time.monotonic()))
             if plan.lag_s is not None:
@@ -101,6 +103,8 @@ class Trial:
         """Go on from the newest checkpoint to an end, and return the whole run."""
         limit_s = state.facts["time_s"] + GO_ON_S
         with launched(self._folder, self._next_name(), *self._resume(limit_s)) as running:
+            running.wait_for_training()
+            self._segments |= running.shared_memory()
             code = running.wait()
         self.expect(code == 0, f"the resumed run ended with exit code {code}")
         run, version = read_run(self.run_file), state.facts["core"]["version"]
@@ -123,6 +127,12 @@ class Trial:
         for part in self._half_written():
             part.unlink()
             self.result.notes.append("killed in a checkpoint")
+
+    def check_left_behind(self) -> None:
+        """Note segments of shared memory, and files of MPI's sessions, that are still there."""
+        files = [path for path in temporary(self._folder).rglob("*") if not path.is_dir()]
+        left = [*files, *(path for path in self._segments if path.exists())]
+        self.expect(not left, f"left behind: {', '.join(map(str, left))}")
 
     def _next_name(self) -> str:
         self._launches += 1
@@ -170,7 +180,8 @@ def kill_server(trial: Trial) -> None:
         if state is None:
             trial.result.notes.append("killed before any checkpoint")
             return
-        trial.result.times_s["training lost"] = killed.duration_s - state.facts["time_s"]
+        lost_s = killed.duration_s - state.facts["time_s"]
+        trial.result.times_s["training lost"] = max(0.0, lost_s)  # it ends with its last row
     assert before is not None
     assert state is not None
     trial.check(begins_as(before, rows_of(state), trial.finish(state)))

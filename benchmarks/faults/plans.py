@@ -23,7 +23,8 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"run.transport": "messages"},
     {"method.broadcast": "collective"},
 )
-CELLS = tuple(product(PRESETS, WAYS))
+Cell = tuple[str, dict[str, Any]]
+CELLS: tuple[Cell, ...] = tuple(product(PRESETS, WAYS))
 
 TINY = {"data.dataset": "digits", "data.batch_size": 16, "model.name": "faults.tiny:linear"}
 REAL = {"data.dataset": "mnist", "data.batch_size": 32, "model.name": "mnist_cnn"}
@@ -130,7 +131,7 @@ def _is_real(number: int, count: int, real: int) -> bool:
     return (number + number // len(CELLS)) * real % count < real
 
 
-def _cell(seed: int, kind: str, number: int) -> tuple[str, dict[str, Any]]:
+def _cell(seed: int, kind: str, number: int) -> Cell:
     cells = list(CELLS)
     random.Random(f"{seed} {kind}").shuffle(cells)
     preset, way = cells[number % len(cells)]
