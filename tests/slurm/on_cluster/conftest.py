@@ -109,6 +109,7 @@ class Cluster:
         assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
         assert run.steps.gradients.sum() == (run.gradients.step > 0).sum()
         assert set(run.workers.host) == {"n1", "n2"}
+        self.ask(sys.executable, "-m", "hybridmpi", "replay", str(run.path))  # the same bits
         return run
 
 
