@@ -19,7 +19,7 @@ from hybridmpi.runlog.run import Run
 MODELS = Path(__file__).parents[2] / "mpi"
 LIMIT_S = 120.0
 START_LIMIT_S = 240.0  # packages are installed where they are missing
-RANKS = 4
+RANKS = 3
 JOB = """
 run = { gradient_limit = 200, output = "runs/run-{seed}.h5" }
 method = { preset = "async" }

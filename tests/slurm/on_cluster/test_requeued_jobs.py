@@ -13,7 +13,7 @@ def options(gradients: int) -> tuple[str, ...]:
 
 def test_job_that_is_sent_usr1_goes_back_and_its_run_goes_on(cluster: Any) -> None:
     job = cluster.ask(
-        *("sbatch", "--parsable", "-N2", "-n4", "--ntasks-per-node=2"),
+        *("sbatch", "--parsable", "-N2", "-n3", "--ntasks-per-node=2"),
         str(SCRIPTS / "train.sbatch"),
         *("job.toml", *options(GRADIENTS), "--set", "checkpoint.every_s=1000"),
     ).strip()
@@ -25,7 +25,7 @@ def test_job_that_is_sent_usr1_goes_back_and_its_run_goes_on(cluster: Any) -> No
     assert 20 <= run.attributes["resumed_at_version"] < GRADIENTS
     log = cluster.log()
     assert log.count("is stopped, not complete: job") == 1
-    assert log.count("srun -n 4") == 2
+    assert log.count("srun -n 3") == 2
 
 
 def test_run_goes_on_after_a_node_was_lost(cluster: Any) -> None:
@@ -41,7 +41,7 @@ def test_run_goes_on_after_a_node_was_lost(cluster: Any) -> None:
 
 def test_sweep_makes_a_run_per_seed(cluster: Any) -> None:
     number = cluster.ask(
-        *("sbatch", "--parsable", "-N2", "-n4", "--ntasks-per-node=3", "--array=3-4"),
+        *("sbatch", "--parsable", "-N2", "-n3", "--ntasks-per-node=2", "--array=3-4"),
         str(SCRIPTS / "sweep.sbatch"),
         *("job.toml", *options(100)),
     ).strip()
