@@ -2,9 +2,9 @@
 
 Submits a small job over several nodes of the Slurm at hand by `hybridmpi slurm`, and, once it has a
 new checkpoint and a moment later, drawn at random, does one of two things to it: sends it SIGUSR1,
-as before its time limit, or takes one of its nodes away, and gives it back once the job is in the
-queue again. At last the job file gets an end, and the run must be complete, hold every gradient
-once, and replay bit for bit. Taking nodes away needs an administrator's rights.
+as before its time limit, or takes one of its nodes away, which needs an administrator's rights. At
+last the job file gets an end, and the run must be complete, hold every gradient once, and replay
+bit for bit.
 
     python benchmarks/requeues.py --requeues 20 --lost-nodes 3
 """
@@ -25,6 +25,7 @@ import click
 LIMIT_S = 300.0
 MOMENT_S = 3.0
 LAST_GRADIENTS = 300
+BACK = ("PENDING", "RUNNING")
 JOB = """
 run = {{ gradient_limit = {limit}, output = "run.h5" }}
 method = {{ preset = "hybrid", threshold = {{ schedule = "linear", slope = 1e-3 }} }}
@@ -80,7 +81,7 @@ class SlurmRun:
         self.folder = folder
         self.draws = draws
         self.job = ""
-        self.version = 0  # of the newest checkpoint when the job was last ended
+        self.version = 0  # of the newest checkpoint when the job was back in the queue
         self.back_s: list[float] = []  # from each end to the next checkpoint
         self.ended_s = 0.0
         (folder / "job.toml").write_text(JOB.format(limit=10_000_000))
@@ -105,22 +106,21 @@ class SlurmRun:
         if is_last:
             limit = self.num_gradients() + LAST_GRADIENTS
             (self.folder / "job.toml").write_text(JOB.format(limit=limit))
-        self.version, self.ended_s = self.newest(), time.monotonic()
+        self.ended_s = time.monotonic()
         if kind == "usr1":
             ask("scancel", "--signal=USR1", "--batch", self.job)
-            self.wait_until(lambda: self.field("Restarts") == str(number))
         else:
-            self.lose_a_node(number)
+            self.lose_a_node()
+        self.wait_until(
+            lambda: self.field("Restarts") == str(number) and self.field("JobState") in BACK
+        )
+        self.version = self.newest()
 
-    def lose_a_node(self, number: int) -> None:
-        """Take one of the job's nodes away until the job is back in the queue."""
+    def lose_a_node(self) -> None:
+        """Take one of the job's nodes away; a slurmd that lives brings it back some time later."""
         nodes = ask("scontrol", "show", "hostnames", self.field("NodeList")).split()
         node = f"nodename={self.draws.choice(nodes)}"
         ask("scontrol", "update", node, "state=down", "reason=benchmark")
-        self.wait_until(
-            lambda: self.field("Restarts") == str(number) and self.field("JobState") == "PENDING"
-        )
-        ask("scontrol", "update", node, "state=resume")
 
     def newest(self) -> int:
         """Return the version of the newest checkpoint, or 0."""
@@ -155,7 +155,9 @@ class SlurmRun:
 
         run = read_run(self.run_file)
         replay = [sys.executable, "-m", "hybridmpi", "replay", str(self.run_file)]
-        replayed = subprocess.run(replay, stdout=subprocess.DEVNULL, check=False)
+        replayed = subprocess.run(replay, stdout=subprocess.PIPE, text=True, check=False)
+        if replayed.returncode != 0:
+            print(replayed.stdout, file=sys.stderr)
         return {
             "restarts": int(self.field("Restarts")),
             "status": run.status,

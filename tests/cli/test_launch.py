@@ -106,7 +106,7 @@ def test_environment_of_this_process_stays_as_it_is(job: str) -> None:
 
 
 @pytest.fixture
-def allocation(monkeypatch: pytest.MonkeyPatch) -> None:
+def allocation(job: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - which has none
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
     monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)

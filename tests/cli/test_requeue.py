@@ -40,7 +40,7 @@ def test_run_that_was_stopped_or_killed_goes_on_if_it_got_further(
 @pytest.fixture
 def requeued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     jobs: list[str] = []
-    monkeypatch.setattr(requeue_module, "requeue", jobs.append)
+    monkeypatch.setattr(requeue_module, "requeue", lambda given: jobs.append(given.job_id))
     return jobs
 
 
@@ -88,7 +88,7 @@ def test_exit_code_of_a_failed_run_is_kept(
 
 
 def test_job_that_slurm_does_not_take_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: str) -> None:
+    def refuse(_: Allocation) -> None:
         raise UserError("no")
 
     monkeypatch.setattr(requeue_module, "requeue", refuse)

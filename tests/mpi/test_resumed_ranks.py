@@ -112,6 +112,24 @@ def test_a_signal_loses_nothing(ranks: Any, number: signal.Signals) -> None:
     assert then.equals(stopped.gradients[ours])
 
 
+def test_the_same_command_begins_goes_on_and_finds_the_run_complete(ranks: Any) -> None:
+    command = (*options(FIELDS | HYBRID), "--go-on")
+    with ranks.launched(3, *command) as running:
+        version = int(wait_for_checkpoint(ranks).stem)
+        running.process.send_signal(signal.SIGUSR1)
+        assert running.wait().exit_code == 0
+    limit = len(ranks.read().gradients) + MORE
+    until = options({"run.gradient_limit": limit})
+    assert ranks.launch(3, *command, *until).exit_code == 0
+    run = ranks.read()
+    check_account(run, limit)
+    assert run.attributes["resumed_at_version"] >= version
+    ended = ranks.launch(3, *command, *until)
+    assert ended.exit_code == 0
+    assert "complete already" in ended.stdout
+    assert ranks.read().attributes == run.attributes
+
+
 def test_another_number_of_workers_shares_the_data_out_anew(ranks: Any) -> None:
     with ranks.launched(3, *options(FIELDS | HYBRID)) as running:
         ranks.wait_for_gradients(20)

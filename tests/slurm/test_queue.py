@@ -33,9 +33,16 @@ def test_script_is_given_to_sbatch_which_answers_with_the_job(commands: Path) ->
 
 
 def test_job_is_requeued_by_scontrol(commands: Path) -> None:
-    fake(commands, "scontrol", f'echo "$*" >{commands}/said')
-    requeue("12")
-    assert (commands / "said").read_text() == "requeue 12\n"
+    fake(commands, "scontrol", f'echo "$*" >>{commands}/said; echo "JobId=12 Restarts=3 Node=1"')
+    requeue(Allocation("12", nodes=2, restarts=3))
+    assert (commands / "said").read_text() == "show job --oneliner 12\nrequeue 12\n"
+
+
+def test_job_that_runs_elsewhere_by_now_is_left_alone(commands: Path) -> None:
+    fake(commands, "scontrol", f'echo "$*" >>{commands}/said; echo "JobId=12 Restarts=31"')
+    with pytest.raises(UserError, match="started job 12 again already"):
+        requeue(Allocation("12", nodes=2, restarts=3))
+    assert (commands / "said").read_text() == "show job --oneliner 12\n"
 
 
 def test_what_slurm_says_is_passed_on(commands: Path) -> None:

@@ -30,9 +30,15 @@ def command(script: str) -> list[str]:
 def test_job_asks_for_nodes_a_signal_and_to_be_requeued() -> None:
     assert directives(batch_script(request(), name="my job")) == [
         "job-name='my job'",
-        *("nodes=2", "ntasks=26", f"time={HOUR}"),
+        *("nodes=2", "ntasks=26", "ntasks-per-node=13", f"time={HOUR}"),
         *(f"signal=B:USR1@{SIGNAL_S}", "requeue", "open-mode=append", "output=%x-%j.log"),
     ]
+
+
+def test_ranks_are_spread_evenly_which_slurm_does_by_itself_with_overcommit() -> None:
+    assert "ntasks-per-node=14" in directives(batch_script(request(ranks=27)))
+    overcommitted = directives(batch_script(request(options=("overcommit",))))
+    assert not [option for option in overcommitted if option.startswith("ntasks-per-node")]
 
 
 def test_command_starts_the_run_or_goes_on_with_it() -> None:

@@ -48,7 +48,7 @@ def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
     stand = f"'{run.output}' is {status}, not complete"
     if can_go_on(status, ending, is_further=is_further):
         click.echo(f"{stand}: job {allocation.job_id} goes back into the queue", err=True)
-        requeue(allocation.job_id)
+        requeue(allocation)
         return 0
     if not is_further and ending.stopped_by in (None, signal.SIGUSR1):
         stand += "; no checkpoint was written since the job started: give it more time, or let "

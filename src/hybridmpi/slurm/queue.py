@@ -44,13 +44,20 @@ def submit(script: str) -> str:
     return _answer(["sbatch", "--parsable"], script).strip().partition(";")[0]
 
 
-def requeue(job_id: str) -> None:
-    """Put a job that runs back into the queue: Slurm ends what is left of it.
+def requeue(allocation: Allocation) -> None:
+    """Put the job that runs here back into the queue: Slurm ends what is left of it.
 
     Raises:
-        UserError: If Slurm does not do so.
+        UserError: If Slurm does not do so; or if it has started the job again already, elsewhere,
+            because it believes this node lost.
     """
-    _answer(["scontrol", "requeue", job_id])
+    said = _answer(["scontrol", "show", "job", "--oneliner", allocation.job_id]).split()
+    if f"Restarts={allocation.restarts}" not in said:
+        raise UserError(
+            f"Slurm has started job {allocation.job_id} again already, or is about to; nothing is "
+            "left to be done here"
+        )
+    _answer(["scontrol", "requeue", allocation.job_id])
 
 
 def _answer(question: Sequence[str], text: str = "") -> str:

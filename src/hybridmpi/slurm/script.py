@@ -37,7 +37,8 @@ _WHY = f"""\
 _USAGE = """\
 # sbatch [OPTIONS OF SBATCH] THIS_FILE JOB.toml [--set FIELD=VALUE]...
 #
-# Options of sbatch replace those below. hybridmpi is looked for as where sbatch is called.
+# Options of sbatch replace those below, for instance -N 4 -n 104 --ntasks-per-node=26. hybridmpi is
+# looked for as where sbatch is called.
 """
 _USAGE_OF_SWEEP = """\
 # One run per seed, each a job of an array.
@@ -139,6 +140,7 @@ def _options(request: Request, name: str) -> list[str]:
         f"job-name={shlex.quote(name)}",
         f"nodes={request.nodes}",
         f"ntasks={request.ranks}",
+        *_even_nodes(request),
         f"time={request.time}",
         *([f"array={request.seeds}"] if request.seeds else []),
         f"signal=B:USR1@{SIGNAL_S}",
@@ -147,6 +149,16 @@ def _options(request: Request, name: str) -> list[str]:
         f"output=%x-{'%A_%a' if request.seeds else '%j'}.log",
         *(_quoted(option) for option in request.options),
     ]
+
+
+def _even_nodes(request: Request) -> list[str]:
+    """Return what spreads ranks evenly; else Slurm fills a node, and the last may get one rank.
+
+    With overcommit it does so by itself, and refuses to be told.
+    """
+    if "overcommit" in request.options:
+        return []
+    return [f"ntasks-per-node={-(-request.ranks // request.nodes)}"]
 
 
 def _check_option(option: str) -> None:

@@ -19,7 +19,7 @@ from hybridmpi.runlog.run import Run
 MODELS = Path(__file__).parents[2] / "mpi"
 LIMIT_S = 120.0
 START_LIMIT_S = 240.0  # packages are installed where they are missing
-RANKS = 4
+RANKS = 3
 JOB = """
 run = { gradient_limit = 200, output = "runs/run-{seed}.h5" }
 method = { preset = "async" }
@@ -109,6 +109,7 @@ class Cluster:
         assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
         assert run.steps.gradients.sum() == (run.gradients.step > 0).sum()
         assert set(run.workers.host) == {"n1", "n2"}
+        self.ask(sys.executable, "-m", "hybridmpi", "replay", str(run.path))  # the same bits
         return run
 
 

@@ -16,7 +16,8 @@ class Ranks:
         memory: What these share.
         nodes: The node of each rank, named by its lowest rank.
         cores: Usable cores of this node.
-        worker_threads: Threads of a worker here: an equal share of the cores, at least 1.
+        worker_threads: Threads of every worker: an equal share of its node's cores, at least 1; on
+            all nodes what the least of them allows, since bits depend on it.
         threads: Threads of this rank; the server has what workers leave.
         is_whole: Whether no rank is lost, so that all can take further steps together.
     """
@@ -27,7 +28,8 @@ class Ranks:
         self.memory = NodeMemory(self.node)
         self.cores = usable_cores()
         self.shares_cores = self.node.size > self.cores
-        self.worker_threads = self.threads = max(1, self.cores // self.node.size)
+        own = max(1, self.cores // self.node.size)
+        self.worker_threads = self.threads = min(world.allgather(own))
         if world.rank == 0:
             taken = self.worker_threads * (self.node.size - 1)
             self.threads = max(self.threads, self.cores - taken)
