@@ -15,6 +15,7 @@ RANKS = 5
 TRAINING_S = 3.0  # of a run that loses a worker
 BROKEN_OFF_S = 2.5  # a run that is killed or stopped is so by then
 NEVER_S = 1000.0
+LONGEST_LAG_S = 0.01  # most are much shorter: writing a tiny checkpoint takes a few milliseconds
 
 # Every preset goes every way; numbers go through all of these again and again.
 WAYS: tuple[dict[str, Any], ...] = (
@@ -117,7 +118,7 @@ def plan(seed: int, kind: str, number: int, *, real: int, data: Path | None) -> 
     hits = 2 if kind == "server" and draw.random() < 0.25 else 1
     last_s = TRAINING_S if kind == "worker" else BROKEN_OFF_S
     moments_s = tuple(draw.uniform(0, last_s) for _ in range(hits))
-    lag_s = draw.uniform(0, 0.01) if kind == "server" and draw.random() < 0.5 else None
+    lag_s = LONGEST_LAG_S * draw.random() ** 3 if kind == "server" and draw.random() < 0.5 else None
     is_replayed = draw.random() < 0.25
     is_real = _is_real(number, COUNTS[kind], real)
     settings |= REAL | {"data.root": data and str(data)} if is_real else TINY
