@@ -19,6 +19,7 @@ class End:
 
     def __init__(self, versions: list[int], cancelled: frozenset[int] = frozenset()) -> None:
         self.parameters, self.gradient = torch.zeros(3), torch.zeros(3)
+        self.losses = [4]
         self.pushes: list[Push] = []
         self._versions = versions
         self._cancelled = cancelled
@@ -52,6 +53,7 @@ def test_each_release_is_answered_by_a_push() -> None:
     assert [(p.worker, p.batch, p.version) for p in pushes] == [(2, 0, 0), (2, 1, 3)]
     assert {(p.loss, p.samples) for p in pushes} == {(0.5, 7)}
     assert [p.is_finite for p in pushes] == [True, False]
+    assert [p.assignment for p in pushes] == [1, 1]
 
 
 def test_cancelled_batch_is_not_pushed_but_its_number_is_used_up() -> None:

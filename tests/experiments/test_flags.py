@@ -21,7 +21,7 @@ def run_with(
     classes: int = 10,
     status: str = "complete",
     event: str = "",
-    engine: str = "mpi",
+    engine: str = "simulate",
 ) -> Run:
     """Return a run of a classifier; evaluated on its training subset with these losses."""
     entry = {"name": "b", "shape": [classes], "offset": 0, "dtype": "float32", "is_parameter": True}
@@ -81,10 +81,10 @@ def test_accuracy_that_fell_back_to_chance_has_diverged(new_run: NewRun) -> None
 
 
 def test_run_that_went_on_without_a_worker_is_flagged(new_run: NewRun) -> None:
-    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost")
+    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost", engine="mpi")
     assert flags_of(run) == ("lost workers",)
 
 
 def test_simulated_workers_may_leave(new_run: NewRun) -> None:
-    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost", engine="simulate")
+    run = run_with(new_run, [0.1, 0.5], [2.3, 1.0], event="lost")
     assert flags_of(run) == ()
