@@ -77,20 +77,18 @@ class Cluster:
                 pytest.fail(f"job {number} is not {fields}, but {said}\n{self.log()}")
             time.sleep(0.2)
 
-    def wait_for_checkpoint(self, beyond: int = 0, seed: int = 0) -> int:
-        """Wait until a run has a checkpoint beyond a version; return its version."""
-        folder, deadline_s = folder_of(self.run_file(seed)), time.monotonic() + LIMIT_S
-        while not (found := [path for path in checkpoints_in(folder) if int(path.stem) > beyond]):
+    def newest_version(self) -> int:
+        """Return the version of the run's newest checkpoint; 0 if there is none."""
+        found = checkpoints_in(folder_of(self.run_file()))
+        return int(found[-1].stem) if found else 0
+
+    def wait_for_checkpoint(self, beyond: int = 0) -> int:
+        """Wait until the run has a checkpoint beyond a version; return its version."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while (version := self.newest_version()) <= beyond:
             assert time.monotonic() < deadline_s, f"no checkpoint in time\n{self.log()}"
             time.sleep(0.1)
-        return int(found[-1].stem)
-
-    def wait_for_gradients(self, count: int) -> None:
-        """Wait until the run file holds so many gradients."""
-        path, deadline_s = self.run_file(), time.monotonic() + LIMIT_S
-        while not path.exists() or len(read_run(path).gradients) < count:
-            assert time.monotonic() < deadline_s, f"no gradients in time\n{self.log()}"
-            time.sleep(0.1)
+        return version
 
     def log(self) -> str:
         """Return what all jobs have written."""
@@ -109,7 +107,6 @@ class Cluster:
         assert run.steps.version.tolist() == list(range(1, run.final_version + 1))
         assert run.steps.gradients.sum() == (run.gradients.step > 0).sum()
         assert set(run.workers.host) == {"n1", "n2"}
-        self.ask(sys.executable, "-m", "hybridmpi", "replay", str(run.path))  # the same bits
         return run
 
 
