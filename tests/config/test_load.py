@@ -212,7 +212,10 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
             "method.threshold={schedule='join',boundaries=[9],pieces=[{schedule='constant'}]}",
             "method.threshold.pieces.0.value: missing (the value; ",
         ),
-        ("method.threshold.every=0/lr", "method.threshold.every: must be greater than 0, not 0.0"),
+        (
+            "method.threshold.every=0/lr",
+            "method.threshold.every: must be greater than or equal to 0.000000001, not 0.0",
+        ),
         ("method.aggregation=median", "method.aggregation: must be 'mean', 'sum' or 'sqrt', not "),
         ("method.stale=discard", "method.stale: `limit` goes with rule 'discard', which needs it"),
         ("method.preset=ringmaster", "method: preset 'ringmaster' needs the staleness from which"),

@@ -19,6 +19,8 @@ _SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WRITING, _SWMR_WRITING = 1, 4
 
+# What h5py, numpy and our checks raise where a file holds something else than a run.
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError)
 
 # Between two states of its writer a file cannot be opened, for some milliseconds.
 _CHANGING_S = 1.0
@@ -35,7 +37,9 @@ def open_run_file(path: Path) -> Iterator[Any]:
         with _open(path) as file:
             _check_schema(path, file)
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except MemoryError as error:
+        raise UserError(f"'{path}' needs more memory than there is; read it elsewhere") from error
+    except _DAMAGE as error:
         raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error
 
 
