@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import selectors
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, Queue
 from random import Random
+from threading import Thread
 from typing import Any, NoReturn
 
 from fuzzing.case import LIMIT_S, READ, REFUSED, Case, Kind, Watch, attempt
@@ -69,20 +70,17 @@ def _read_until_it_dies(
     with subprocess.Popen(
         [*command, str(scratch)], stdout=subprocess.PIPE, text=True, env=environment
     ) as worker:
-        assert worker.stdout is not None
-        selector = selectors.DefaultSelector()
-        selector.register(worker.stdout, selectors.EVENT_READ)
+        lines: Queue[str] = Queue()
+        Thread(target=_listen, args=(worker, lines), daemon=True).start()
         limit_s, is_reading = _START_S, False
-        while selector.select(limit_s):
-            line = worker.stdout.readline()
-            if not line:
-                break
-            said, limit_s = json.loads(line), 2 * LIMIT_S
-            is_reading = "outcome" not in said
-            if not is_reading:
-                number = said["number"] + 1
-                _count(result, said, tell)
-        else:
+        try:
+            while line := lines.get(timeout=limit_s):
+                said, limit_s = json.loads(line), 2 * LIMIT_S
+                is_reading = "outcome" not in said
+                if not is_reading:
+                    number = said["number"] + 1
+                    _count(result, said, tell)
+        except Empty:
             said |= {"outcome": "hang", "detail": f"longer than {limit_s:.0f} s"}
             worker.kill()
     if number < end:
@@ -92,6 +90,14 @@ def _read_until_it_dies(
         if not is_reading:
             raise RuntimeError(f"the worker for {name} ended outside of an input: {said}")
     return number + 1 if is_reading else number
+
+
+def _listen(worker: "subprocess.Popen[str]", lines: "Queue[str]") -> None:
+    """Put down each line that a worker says, and an empty one at its end."""
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        lines.put(line)
+    lines.put("")
 
 
 def _count(result: Result, said: dict[str, Any], tell: Callable[[str], None]) -> None:

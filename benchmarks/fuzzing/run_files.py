@@ -89,15 +89,11 @@ def _use(path: Path, rng: Random) -> None:
     refused: UserError | None = None
     try:
         run = read_run(path)
-        run.accounting()
-        run.interval_mean("test_accuracy")
-        for version in run.snapshots.version[:2]:
-            run.snapshot(int(version))
     except UserError as error:
         refused = error
     out = str(path.parent / "out")
     commands = [["show", "--no-figure", str(path)]]
-    if rng.random() < (0.1 if refused is None else 0.01):
+    if rng.random() < (0.05 if refused is None else 0.002):
         commands += [
             ["show", str(path), "--out", f"{out}.png"],
             ["report", str(path), "--out", out],
@@ -110,6 +106,10 @@ def _use(path: Path, rng: Random) -> None:
         _command(command, refused is not None)
     if refused is not None:
         raise refused
+    run.accounting()
+    run.interval_mean("test_accuracy")
+    for version in run.snapshots.version[:2]:
+        run.snapshot(int(version))
 
 
 def _command(arguments: list[str], is_refused: bool) -> None:

@@ -20,6 +20,9 @@ from hybridmpi.runlog.schema import Table
 from hybridmpi.runlog.table_buffer import TableBuffer
 
 METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
+# The kernel breaks a write off between two pages if the process is killed. A block of metadata that
+# lies in one page is written as a whole or not at all; one half of which is new cannot be read.
+_IN_PAGES = {"fs_strategy": "page", "fs_page_size": 4096}
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
 
@@ -96,7 +99,7 @@ class RunWriter:
                     + sum(held.nbytes for held in rows.values())
                 )
                 check_room(empty.fileno(), num_bytes + METADATA_BYTES)
-            with h5py.File(beside, "w", libver="latest") as file:
+            with h5py.File(beside, "w", libver="latest", **_IN_PAGES) as file:
                 _set_attributes(file, attributes, config, layout_json)
                 for table in schema.LOGS:
                     _create_table(file, table, rows.get(table.name, table.to_array(())))
