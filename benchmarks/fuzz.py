@@ -70,5 +70,6 @@ def read_inside(name: str, seed: int, first: int, end: int, scratch: Path) -> No
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
-        read_inside(sys.argv[2], *map(int, sys.argv[3:6]), Path(sys.argv[6]))
+        name, seed, first, end, scratch = sys.argv[2:7]
+        read_inside(name, int(seed), int(first), int(end), Path(scratch))
     main()

@@ -23,6 +23,7 @@ import numpy as np
 from fuzzing.case import Case
 from fuzzing.damage import damaged
 from hybridmpi.learning.datasets import cifar10, load_dataset, mnist
+from hybridmpi.learning.datasets.mnist import IdxFile
 
 _SAMPLES = 2  # of each batch of CIFAR-10
 _BOMB_BYTES = 1 << 30
@@ -54,7 +55,7 @@ class Archives:
         cifar10.MD5S.update({name: _md5(held) for name, held in self._batches.items()})
         vars(cifar10)["_PER_BATCH"] = _SAMPLES
         variant = mnist._VARIANTS["mnist"]
-        files = []
+        files: list[IdxFile] = []
         self._idx: dict[str, bytes] = {}
         for file, shape in zip(variant.files, _SHAPES, strict=True):
             tiny = replace(file, shape=shape)
@@ -62,11 +63,12 @@ class Archives:
             packed = gzip.compress(content, mtime=0)
             self._idx[file.name] = content
             files.append(replace(tiny, md5=_md5(content), packed_md5=_md5(packed)))
-        mnist._VARIANTS["mnist"] = replace(variant, files=tuple(files))
+        one, two, three, four = files
+        mnist._VARIANTS["mnist"] = replace(variant, files=(one, two, three, four))
         # One without checksums of unpacked files, as Fashion-MNIST's.
-        unknown = tuple(replace(file, md5=None) for file in files)
+        one, two, three, four = (replace(file, md5=None) for file in files)
         fashion = mnist._VARIANTS["fashion-mnist"]
-        mnist._VARIANTS["fashion-mnist"] = replace(fashion, files=unknown)
+        mnist._VARIANTS["fashion-mnist"] = replace(fashion, files=(one, two, three, four))
 
     def case(self, rng: Random, folder: Path) -> Case:
         if rng.random() < 0.4:

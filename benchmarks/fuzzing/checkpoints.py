@@ -99,7 +99,9 @@ def _header(rng: Random, content: bytes) -> tuple[str, bytes]:
         )
         text = json.dumps(header).encode()
     else:
-        held = rng.choice(("[" * 50_000, "9" * 5000, "{}", '{"format": 1}', "", "\0", 7, None, {}))
+        held: Any = rng.choice(
+            ("[" * 50_000, "9" * 5000, "{}", '{"format": 1}', "", "\0", 7, None, {})
+        )
         header["__metadata__"] = rng.choice(({"hybridmpi": held}, held, {}))
         text = json.dumps(header).encode()
     return what, struct.pack("<Q", len(text)) + text + data

@@ -38,6 +38,9 @@ def sealed(content: bytes, block: Sequence[int]) -> bytes:
 
 def lookup3(key: bytes) -> int:
     """Return Jenkins' hash of 32 bits."""
+    a: int
+    b: int
+    c: int
     a = b = c = (0xDEADBEEF + len(key)) & _MASK
     while len(key) > 12:
         x, y, z = struct.unpack_from("<3I", key)

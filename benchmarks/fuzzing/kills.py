@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -37,9 +38,9 @@ def kill_runs(count: int, seed: int, folder: Path) -> list[str]:
     scratch = folder / "kills"
     shutil.rmtree(scratch, ignore_errors=True)
     whole = scratch / "whole" / "run.h5"
-    _in_child(lambda told: _simulate(whole, None, told), None)
+    _in_child(partial(_simulate, whole, None), None)
     began_s = time.monotonic()
-    _in_child(lambda told: _simulate(scratch / "timed" / "run.h5", None, told), None)
+    _in_child(partial(_simulate, scratch / "timed" / "run.h5", None), None)
     duration_s = time.monotonic() - began_s
     for number in range(count):
         path = scratch / "run" / "run.h5"
@@ -48,10 +49,8 @@ def kill_runs(count: int, seed: int, folder: Path) -> list[str]:
         if is_resumed:
             shutil.copytree(whole.parent, path.parent)
         state = newest(folder_of(path)) if is_resumed else None
-        flushed = _in_child(
-            lambda told, path=path, state=state: _simulate(path, state, told),
-            rng.uniform(0, 1.1 * duration_s),
-        )
+        simulate = partial(_simulate, path, state)
+        flushed = _in_child(simulate, rng.uniform(0, 1.1 * duration_s))
         held, problem = _look(path, flushed, is_resumed=is_resumed)
         seen[held] += 1
         if problem:
@@ -92,7 +91,7 @@ def _simulate(path: Path, checkpoint: Path | None, told: int) -> None:
         if writer._file:
             os.write(told, b"%d\n" % writer.num_rows()["gradients"])
 
-    RunWriter.flush = flush_and_tell  # type: ignore[method-assign]
+    setattr(RunWriter, "flush", flush_and_tell)  # noqa: B010 - mypy wants no assignment
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     limit = {} if checkpoint is None else {"run": {"gradient_limit": _LATER}}
     job = small_job(learning=False, checkpoint=_CHECKPOINT, **limit)

@@ -106,8 +106,8 @@ def state_of(path: Path, run: PlannedRun) -> State:
         return "missing"
     if given.get("hybridmpi_version") != __version__ or form != run.form:
         return "missing"
-    status: str = given["status"]
-    return status if status in ("complete", "failed") else "missing"
+    endings: dict[str, State] = {"complete": "complete", "failed": "failed"}
+    return endings.get(given["status"], "missing")
 
 
 def failure_of(path: Path) -> str:

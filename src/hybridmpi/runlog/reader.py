@@ -30,7 +30,7 @@ def read_run(path: str | Path) -> Run:
         attributes = Attributes.of(path, file)
         rows = {table.name: stored.table_dataset(file, table)[()] for table in (*LOGS, WORKERS)}
         held = stored.vectors(file, "final", 1)
-        final, final_version = held[()], stored.attribute(held, "version")
+        final, final_version = held[()], int(stored.attribute(held, "version"))
         _check_content(attributes, *rows.values(), final)
         run = Run(
             path=path,
@@ -41,7 +41,7 @@ def read_run(path: str | Path) -> Run:
             **{table.name: _frame(table, rows[table.name]) for table in (*LOGS, WORKERS)},
             snapshots=_frame(SNAPSHOTS, _snapshots(file)),
             final=final if final_version >= 0 else None,
-            final_version=int(final_version),
+            final_version=final_version,
         )
         check(run)
     return run

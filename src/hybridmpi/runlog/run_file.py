@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from hybridmpi.errors import UserError, nearest
-from hybridmpi.runlog.schema import SCHEMA_VERSION
+from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
 
 # The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
 # flags of the writer, base address, address of the extension, end of file. HDF5 file format
@@ -103,7 +103,7 @@ def _writer_flags(path: Path) -> int:
     if version < 3:  # older forms lay these fields out otherwise
         return 0
     num_bytes = path.stat().st_size
-    if num_bytes < end:
+    if num_bytes < end - (PAGE_BYTES if flags & _SWMR_WRITING else 0):  # the last is not yet full
         raise _cut_off(path, num_bytes)
     return int(flags)
 

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 RUNNING = "running"
 END_STATUSES = ("complete", "stopped", "failed")
 CHUNK_BYTES = 2**16
+PAGE_BYTES = 4096  # the kernel's
 LONGEST_TEXT = 2**22  # characters of an attribute
 STATUS_BYTES, ERROR_BYTES = 8, 8192
 # Attributes that are known at the end only, and what stands there until then. All are there from

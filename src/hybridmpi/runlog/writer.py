@@ -1,6 +1,8 @@
 """Writing the run file while the run goes on."""
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +24,7 @@ from hybridmpi.runlog.table_buffer import TableBuffer
 METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
 # The kernel breaks a write off between two pages if the process is killed. A block of metadata that
 # lies in one page is written as a whole or not at all; one half of which is new cannot be read.
-_IN_PAGES = {"fs_strategy": "page", "fs_page_size": 4096}
+_IN_PAGES = {"fs_strategy": "page", "fs_page_size": schema.PAGE_BYTES}
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
 
@@ -48,8 +50,10 @@ class RunWriter:
         self._is_sound = True  # whether HDF5 has succeeded in all that it was asked for
         self._saved = (0, 0)  # gradients and steps in the file
         with self._named_errors():
-            # Without a lock: a reader that opens the file must not fail the run.
-            self._file = h5py.File(beside, "r+", libver="latest", locking=False)
+            # Without a lock: a reader that opens the file must not fail the run. Without a cache of
+            # rows: these are to be on the disk before anything says that they are.
+            self._file = h5py.File(beside, "r+", libver="latest", locking=False, rdcc_nbytes=0)
+            self._descriptor = self._file.id.get_vfd_handle()
             self._tables = {
                 table.name: TableBuffer(self._file[table.name])
                 for table in (*schema.LOGS, schema.SNAPSHOTS)
@@ -90,7 +94,7 @@ class RunWriter:
         """
         path = Path(path)
         check_free(path, force)
-        with replacing(path) as beside:
+        with replacing(path) as beside, _as_errors_of_the_system():
             with beside.open("wb") as empty:
                 num_bytes = (
                     4 * size
@@ -160,7 +164,9 @@ class RunWriter:
     def final(self, parameters: NDArray[np.float32], version: int) -> None:
         """Write the parameters at the end of the run; they count once the file is closed."""
         with self._named_errors():
-            self._file["final"][...] = parameters
+            final = self._file["final"]
+            final[...] = parameters
+            final.flush()  # here, where an error counts
         self._final_version = version
 
     def flush(self) -> None:
@@ -233,7 +239,7 @@ class RunWriter:
 
     def _check_room(self, num_bytes: int) -> None:
         try:
-            check_room(self._file.id.get_vfd_handle(), num_bytes + METADATA_BYTES)
+            check_room(self._descriptor, num_bytes + METADATA_BYTES)
         except OSError as error:  # before anything was written
             raise self._failed(error) from error
 
@@ -246,8 +252,19 @@ class RunWriter:
         try:
             yield
         except (OSError, RuntimeError) as error:
-            self._is_sound = False
+            if self._is_sound:
+                self._is_sound = False
+                self._abandon()
             raise self._failed(error) from error
+
+    def _abandon(self) -> None:
+        """Let HDF5 write elsewhere from now on, once a write of its own has failed.
+
+        The file can be read as it is, since SWMR mode keeps to an order. But HDF5 would go on with
+        what depends on the write that failed, and crash where it still cannot write.
+        """
+        with suppress(OSError), tempfile.TemporaryFile() as scrap:
+            os.dup2(scrap.fileno(), self._descriptor)
 
     def _failed(self, error: Exception) -> RunFailed:
         gradients, version = self._saved
@@ -256,6 +273,15 @@ class RunWriter:
             f"{gradients:,} gradients, version {version:,}"
         )
         return RunFailed(self._failure)
+
+
+@contextmanager
+def _as_errors_of_the_system() -> Iterator[None]:
+    """Let what HDF5 raises when it cannot write be as what others raise then."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _set_attributes(
