@@ -234,6 +234,10 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
             "optimizer.learning_rate: the learning rate goes through [0.0], but must begin above 0",
         ),
         (
+            "optimizer.learning_rate={schedule='step',every=9,final=0}",
+            "optimizer.learning_rate: the learning rate goes through [0.0, 1.0], but must begin",
+        ),
+        (
             "optimizer.learning_rate={schedule='linear',initial=0.1,slope=-0.001}",
             "optimizer.learning_rate: the learning rate falls below 0; give `final`, where it st",
         ),
