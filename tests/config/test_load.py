@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hybridmpi.config import load_job
 from hybridmpi.config.job import MethodSection
-from hybridmpi.config.load import parse_job
+from hybridmpi.config.load import change_job, parse_job
 from hybridmpi.config.schedules import SCHEDULES
 from hybridmpi.core.presets import PRESETS
 from hybridmpi.core.schedule import Progress
@@ -418,3 +418,9 @@ def test_accepted_schedule_has_a_value_everywhere(piece: dict[str, Any], place: 
     table = {key: value for key, value in piece.items() if key in allowed}
     tree["method" if place == "threshold" else "optimizer"][place] = table
     accepted_or_told(tree)
+
+
+@pytest.mark.parametrize("config", [[], "job", None, {"method": []}])
+def test_what_is_no_job_cannot_be_changed(config: object) -> None:
+    with pytest.raises(UserError, match=r"run\.h5 holds no job"):
+        change_job(config, ["method.preset=sync", "run.gradient_limit=3"], "run.h5")
