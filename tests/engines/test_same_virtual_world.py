@@ -124,9 +124,11 @@ def simulated(method: str, seed: int, path: Path, patch: pytest.MonkeyPatch) -> 
     )
     learners = simulation.learners
     assert learners is not None
-    batches: Callable[[int], Batches] = learners.batches
+    batches: Callable[[int, tuple[int, ...]], Batches] = learners.batches
     patch.setattr(
-        learners, "batches", lambda worker: WatchedBatches(batches(worker), worker, world)
+        learners,
+        "batches",
+        lambda worker, losses: WatchedBatches(batches(worker, losses), worker, world),
     )
     simulation.run(path)
     world.run = read_run(path)
