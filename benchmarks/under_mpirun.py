@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 LIMIT_S = 1800
 
@@ -12,13 +13,19 @@ def run_again(ranks: int, *options: str, limit_s: float = LIMIT_S) -> list[str]:
     return run(ranks, "-m", "mpi4py", sys.argv[0], *options, limit_s=limit_s)
 
 
-def run(ranks: int, *arguments: str, limit_s: float = LIMIT_S) -> list[str]:
-    """Run Python with these arguments on `ranks` ranks; return all ranks' JSON lines."""
+def run(
+    ranks: int, *arguments: str, limit_s: float = LIMIT_S, survives_losses: bool = True
+) -> list[str]:
+    """Run Python with these arguments on `ranks` ranks; return all ranks' JSON lines.
+
+    Where Open MPI has ULFM it is on, as under `hybridmpi launch`, unless `survives_losses` is false.
+    """
     from hybridmpi.launcher import command_line, matching_mpirun
     from hybridmpi.resources import usable_cores
 
+    mpirun = matching_mpirun()
     line = command_line(
-        matching_mpirun(),
+        replace(mpirun, survives_losses=mpirun.survives_losses and survives_losses),
         ranks,
         [sys.executable, *arguments],
         cores=usable_cores(),
