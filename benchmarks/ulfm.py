@@ -1,8 +1,8 @@
-"""Gradients per second of the server under mpirun with and without ULFM (`--with-ft ulfm`), in turns.
+"""Gradients per second of the server with and without ULFM (`mpirun --with-ft ulfm`), in turns.
 
-Under ULFM a run survives the loss of a worker; `hybridmpi launch` turns it on where Open MPI has it.
-What it costs is measured on the server without any compute, by `server.py`, where it can be the most;
-the yardstick is the same without ULFM, and medians count.
+Under ULFM a run survives the loss of a worker; `hybridmpi launch` turns it on where Open MPI has
+it. What it costs is measured on the server without any compute, by `server.py`, where it can be the
+most; the yardstick is the same without ULFM, and medians count.
 
     python benchmarks/ulfm.py --workers 4 --workers 25
 """

@@ -18,7 +18,7 @@ def run(
 ) -> list[str]:
     """Run Python with these arguments on `ranks` ranks; return all ranks' JSON lines.
 
-    Where Open MPI has ULFM it is on, as under `hybridmpi launch`, unless `survives_losses` is false.
+    Where Open MPI has ULFM it is on, as under `hybridmpi launch`, if `survives_losses` is true.
     """
     from hybridmpi.launcher import command_line, matching_mpirun
     from hybridmpi.resources import usable_cores

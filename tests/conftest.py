@@ -1,5 +1,7 @@
 import json
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +119,25 @@ def write_plan() -> Callable[..., None]:
         (folder / "plan.json").write_text(json.dumps(content))
 
     return write
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
+    """Return a function that mounts a disk of so many bytes in this test's folder."""
+    mounted: list[Path] = []
+
+    def mount(name: str, num_bytes: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount a small disk")
+        line = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(folder)]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import psutil
 import pytest
 from click.testing import CliRunner, Result
 
 from hybridmpi.cli import main
 from hybridmpi.experiments.folder import locked
+from hybridmpi.runlog.attributes import read_attributes
 
 JOB = """
 run = { time_limit_s = 1 }
@@ -70,12 +70,9 @@ def contents(folder: str) -> dict[str, str]:
     """Return the content hash of every run file that is complete, by its name."""
     found = {}
     for path in Path(folder, "runs").glob("*.h5"):
-        try:
-            with h5py.File(path) as file:
-                if file.attrs["status"] == "complete":
-                    found[path.name] = file.attrs["content_sha256"]
-        except OSError:  # is being written, or was when its process was killed
-            continue
+        attributes = read_attributes(path)  # which works at any moment
+        if attributes["status"] == "complete":
+            found[path.name] = attributes["content_sha256"]
     return found
 
 

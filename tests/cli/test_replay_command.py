@@ -76,8 +76,10 @@ def replay(*arguments: str) -> Result:
 
 
 def change(path: Path, edit: Callable[[Any], None]) -> None:
+    """Change a run file by hand, so that it looks as if that was recorded."""
     with h5py.File(path, "r+") as file:
         edit(file)
+        file.attrs.pop("content_sha256", None)
 
 
 def other_loss(file: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hybridmpi.config import load_job
 from hybridmpi.config.job import MethodSection
-from hybridmpi.config.load import parse_job
+from hybridmpi.config.load import change_job, parse_job
 from hybridmpi.config.schedules import SCHEDULES
 from hybridmpi.core.presets import PRESETS
 from hybridmpi.core.schedule import Progress
@@ -212,7 +212,10 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
             "method.threshold={schedule='join',boundaries=[9],pieces=[{schedule='constant'}]}",
             "method.threshold.pieces.0.value: missing (the value; ",
         ),
-        ("method.threshold.every=0/lr", "method.threshold.every: must be greater than 0, not 0.0"),
+        (
+            "method.threshold.every=0/lr",
+            "method.threshold.every: must be greater than or equal to 0.000000001, not 0.0",
+        ),
         ("method.aggregation=median", "method.aggregation: must be 'mean', 'sum' or 'sqrt', not "),
         ("method.stale=discard", "method.stale: `limit` goes with rule 'discard', which needs it"),
         ("method.preset=ringmaster", "method: preset 'ringmaster' needs the staleness from which"),
@@ -232,6 +235,10 @@ def test_given_fields_overrule_the_preset(job_file: Path) -> None:
         (
             "optimizer.learning_rate={schedule='constant',value=0}",
             "optimizer.learning_rate: the learning rate goes through [0.0], but must begin above 0",
+        ),
+        (
+            "optimizer.learning_rate={schedule='step',every=9,final=0}",
+            "optimizer.learning_rate: the learning rate goes through [0.0, 1.0], but must begin",
         ),
         (
             "optimizer.learning_rate={schedule='linear',initial=0.1,slope=-0.001}",
@@ -414,3 +421,9 @@ def test_accepted_schedule_has_a_value_everywhere(piece: dict[str, Any], place: 
     table = {key: value for key, value in piece.items() if key in allowed}
     tree["method" if place == "threshold" else "optimizer"][place] = table
     accepted_or_told(tree)
+
+
+@pytest.mark.parametrize("config", [[], "job", None, {"method": []}])
+def test_what_is_no_job_cannot_be_changed(config: object) -> None:
+    with pytest.raises(UserError, match=r"run\.h5 holds no job"):
+        change_job(config, ["method.preset=sync", "run.gradient_limit=3"], "run.h5")

@@ -16,6 +16,7 @@ from hybridmpi.engines.calibration import Calibration, calibrate
 from hybridmpi.engines.calibration_check import compare
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.errors import UserError
+from hybridmpi.runlog.attributes import Attributes
 from hybridmpi.runlog.run import Run
 
 HYBRID = {
@@ -55,7 +56,8 @@ def as_recorded(run: Run) -> Run:
     """Pass a simulated run off as one under MPI, on hosts with the cores that it had."""
     cores = run.config["simulate"]["cores_per_host"]
     hosts = json.dumps(dict.fromkeys(run.workers.host, cores))
-    return replace(run, attributes={**run.attributes, "engine": "mpi", "hosts": hosts})
+    attributes = {**run.attributes, "engine": "mpi", "hosts": hosts}
+    return replace(run, attributes=Attributes(run.path, attributes))
 
 
 def fit(run: Run, *others: Run) -> Calibration:
@@ -173,7 +175,8 @@ def test_check_compares_the_recorded_run_with_one_on_the_fitted_machine(record: 
 
 def test_simulated_run_is_refused(record: Record) -> None:
     run = record()
-    simulated = replace(run, attributes={**run.attributes, "engine": "simulate"})
+    attributes = Attributes(run.path, {**run.attributes, "engine": "simulate"})
+    simulated = replace(run, attributes=attributes)
     with pytest.raises(UserError, match="is a simulated run"):
         fit(simulated)
 

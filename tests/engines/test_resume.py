@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from pandas.testing import assert_frame_equal
 
@@ -163,6 +164,60 @@ def told(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+DAMAGE: dict[str, tuple[str, Any]] = {
+    "core.version": ("core", {"version": 10**6}),
+    "core.waiting": ("core", {"waiting": [1, 1, 99]}),
+    "core.computing": ("core", {"computing": {"1": 10**9}}),
+    "core.samples": ("core", {"samples": "many"}),
+    "core.pushes": ("core", {"pushes": [[1, 0, 0, 0, 2.0, 0, 0.0, 0.0, True]]}),
+    "recorder.rows": ("recorder", {"rows": {"gradients": -1, "steps": 0}}),
+    "recorder.next_batch": ("recorder", {"next_batch": [[1, 10**15]]}),
+    "snapshots.points": ("snapshots", {"points": -(10**15)}),
+    "snapshots.taken": ("snapshots", {"taken": [[0.0, 10**6, 0]]}),
+    "cluster.now_ns": ("cluster", {"now_ns": "now"}),
+    "cluster.next_batch": ("cluster", {"next_batch": [10**15] * 26}),
+    "cluster.tasks": ("cluster", {"tasks": [[]]}),
+    "cluster.events": ("cluster", {"events": [[0, 9, 0, [1, 0]]]}),
+    "cluster.hosts": ("cluster", {"hosts": [{}]}),
+}
+
+
+@pytest.fixture(scope="module")
+def ended_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ended")
+    assert told(job_file(folder, gradient_limit=60))[0] == 0
+    return folder / "run.h5"
+
+
+@pytest.mark.parametrize("part", DAMAGE)
+def test_a_damaged_checkpoint_leaves_the_run_file_alone(ended_run: Path, part: str) -> None:
+    path = checkpoints_in(folder_of(ended_run))[-1]
+    state, content = read_state(path), ended_run.read_bytes()
+    name, changed = DAMAGE[part]
+    write_state(path, state._replace(facts={**state.facts, name: state.facts[name] | changed}))
+    code, words = told("--resume", path, "--set", "run.gradient_limit=80")
+    write_state(path, state)
+    assert (code, "the checkpoint is damaged" in words) == (2, True), words
+    assert ended_run.read_bytes() == content
+
+
+@pytest.mark.parametrize("changed", [torch.ones(3), torch.ones(62_006).double(), None])
+def test_a_checkpoint_with_other_parameters_is_refused(
+    ended_run: Path, changed: torch.Tensor | None
+) -> None:
+    path = checkpoints_in(folder_of(ended_run))[-1]
+    state, content = read_state(path), ended_run.read_bytes()
+    tensors = dict(state.tensors)
+    del tensors[name := f"version.{state.facts['core']['version']}"]
+    if changed is not None:
+        tensors[name] = changed
+    write_state(path, state._replace(tensors=tensors))
+    code, words = told("--resume", path, "--set", "run.gradient_limit=80")
+    write_state(path, state)
+    assert (code, "the checkpoint is damaged" in words) == (2, True), words
+    assert ended_run.read_bytes() == content
+
+
 def test_a_complete_run_can_go_on_beyond_its_limit(tmp_path: Path) -> None:
     assert told(job_file(tmp_path, gradient_limit=200))[0] == 0
     folder = folder_of(tmp_path / "run.h5")
@@ -199,7 +254,7 @@ def test_what_cannot_go_on_is_told(tmp_path: Path) -> None:
     (tmp_path / "run.h5").unlink()
     assert "run.h5' is not there" in told("--resume", path)[1]
     shutil.copy(tmp_path / "kept.h5", tmp_path / "run.h5")
-    short = parse_job({**tree("hybrid", tmp_path), "run": {"gradient_limit": 5}}, "short")
+    short = parse_job({**state.facts["job"], "run": {"gradient_limit": 5}}, "short")
     Simulation(short).run(tmp_path / "run.h5", force=True)
     with pytest.raises(UserError, match="take the run file that it belongs to"):
         Simulation(short).run(tmp_path / "run.h5", resume=state)

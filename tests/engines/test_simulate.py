@@ -563,6 +563,6 @@ def test_run_file_that_cannot_be_closed_is_told_of(
     def refuse(_: object) -> str:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("hybridmpi.runlog.writer._content_hash", refuse)
+    monkeypatch.setattr("hybridmpi.runlog.writer.content_hash", refuse)
     with pytest.raises(RunFailed, match=r"writing the run file .* failed: the disk is gone"):
         Simulation(job()).run(tmp_path / "run.h5")

@@ -111,20 +111,23 @@ OWN = """
 import torch
 from hybridmpi.learning.datasets import DataSet
 
-def good(root, scale=1):
+def good(root, scale=1) -> DataSet:
     inputs = scale * torch.arange(4.0).reshape(4, 1, 1, 1)
     labels = torch.tensor([0, 1, 0, 1])
     return DataSet(str(root), inputs, labels, inputs, labels, num_classes=2)
 
-def unfit(root):
+def unfit(root) -> "DataSet":
     inputs = torch.zeros(4, 1, 1, 1)
     return DataSet("flawed", inputs, torch.zeros(3).long(), inputs, torch.zeros(4).long(), 2)
 
-def broken(root):
+def broken(root) -> DataSet:
     return {}["missing key"]
 
-def wrong(root):
+def wrong(root) -> "datasets.DataSet":
     return [1, 2]
+
+def silent(root):
+    raise SystemExit("was called")
 """
 
 
@@ -148,6 +151,7 @@ def test_own_function_is_called_with_root_and_options(own_module: str) -> None:
         ("unfit", "data set 'flawed': train_labels .* must be torch.int64 of shape"),
         ("broken", r"raised KeyError: 'missing key' \(.*own_data_module.py, line 15\)"),
         ("wrong", "returned list; it must return a hybridmpi.learning.datasets.DataSet"),
+        ("silent", "does not say that it returns a data set; annotate it"),
         ("god", "no function 'god'; did you mean 'good'"),
     ],
 )

@@ -31,6 +31,13 @@ def test_other_form_is_refused(path: str) -> None:
         import_function(path, "model")
 
 
+@pytest.mark.parametrize("path", ["os:system", "subprocess:run", "antigravity:fly"])
+def test_pythons_own_modules_are_not_imported(path: str) -> None:
+    with pytest.raises(UserError, match="is Python's own; name a function of yours"):
+        import_function(path, "data")
+    assert "antigravity" not in sys.modules
+
+
 def test_missing_module_names_the_folder(folder: Path) -> None:
     with pytest.raises(UserError, match=f"nowhere_at_all can't be found from {folder}"):
         import_function("nowhere_at_all:build", "model")

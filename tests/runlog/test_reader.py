@@ -18,7 +18,7 @@ WRITER = """
 import sys
 from hybridmpi.runlog.schema import GRADIENTS
 from hybridmpi.runlog.writer import RunWriter
-writer = RunWriter.create(sys.argv[1], config={}, attributes={}, layout_json="{}", size=4,
+writer = RunWriter.create(sys.argv[1], config={}, attributes={}, layout_json='{"size": 4}', size=4,
                           workers=[(1, "host", "cpu", 10, False)])
 rows = GRADIENTS.to_array(
     (batch / 2, 1, batch, 0, 0, True, 0.0, -1, 2.3, 32, 0.1, 0.2, 0.01, 0) for batch in range(4)
@@ -178,6 +178,15 @@ def test_cut_off_file_of_a_killed_process_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(UserError, match="is cut off after"):
         read_run(path)
+
+
+def test_damaged_rows_are_refused(small_run: Path) -> None:
+    content = small_run.read_bytes()
+    for number in (np.float64(29.0), np.float32(41.0)):  # a push's time, and a final parameter
+        assert content.count(number.tobytes()) == 1
+        small_run.write_bytes(content.replace(number.tobytes(), (number + 1).tobytes()))
+        with pytest.raises(UserError, match="rows are not those that it was closed with"):
+            read_run(small_run)
 
 
 def test_damaged_file_is_refused(small_run: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -172,9 +173,12 @@ def test_a_run_does_not_end_as_running(new_run: NewRun) -> None:
 
 
 def test_long_layouts_fit(new_run: NewRun) -> None:
-    writer = new_run(layout_json='{"entries": "' + "x" * 200_000 + '"}')
+    entry = {"name": "w", "shape": [1], "offset": 0, "dtype": "float32", "is_parameter": True}
+    writer = new_run(layout_json=json.dumps({"size": 7, "entries": [entry] * 3000}))
     writer.close("complete")
-    assert len(read_run(writer.path).layout["entries"]) == 200_000
+    assert len(read_run(writer.path).layout["entries"]) == 3000
+    with pytest.raises(UserError, match="too many parameter tensors"):
+        new_run(layout_json=json.dumps({"size": 7, "entries": [entry] * 60_000}), force=True)
 
 
 def test_full_disk_names_the_file_and_spoils_nothing(new_run: NewRun) -> None:
@@ -186,13 +190,54 @@ def test_full_disk_names_the_file_and_spoils_nothing(new_run: NewRun) -> None:
     with full_disk(flushed_bytes + 1000):
         for _ in range(1000):
             push(writer)
-        with pytest.raises(RunFailed, match=r"run\.h5' failed: .*No space left"):
+        words = r"run\.h5' failed: .*No space left.* up to 1,000 gradients, version 0"
+        with pytest.raises(RunFailed, match=words) as failure:
             writer.flush()
-        with pytest.raises(RunFailed):
-            writer.close("failed")
+        writer.close("failed", error=str(failure.value))
         writer.close("failed")
     assert writer.path.stat().st_size <= flushed_bytes
-    assert len(read_run(writer.path).gradients) == 1000
+    run = read_run(writer.path)
+    assert (run.status, len(run.gradients)) == ("failed", 1000)
+    assert "No space left" in run.attributes["error"]
+
+
+def test_run_whose_last_rows_have_no_room_has_failed_and_says_so(new_run: NewRun) -> None:
+    writer = new_run()
+    push(writer)
+    with full_disk(writer.path.stat().st_size), pytest.raises(RunFailed, match="too large"):
+        writer.close("complete", duration_s=1.0)
+    run = read_run(writer.path)
+    assert (run.status, len(run.gradients), run.duration_s) == ("failed", 0, 1.0)
+    assert "it holds everything up to 0 gradients, version 0" in run.attributes["error"]
+
+
+def test_what_a_run_failed_of_is_told_with_what_its_file_failed_of(new_run: NewRun) -> None:
+    writer = new_run()
+    push(writer)
+    words = "worker 2 failed\nwriting the run file .* too large"
+    with full_disk(writer.path.stat().st_size), pytest.raises(RunFailed, match=words):
+        writer.close("failed", error="worker 2 failed")
+    assert read_run(writer.path).attributes["error"] == "worker 2 failed"
+
+
+def test_end_of_a_run_needs_no_room(new_run: NewRun) -> None:
+    writer = new_run()
+    push(writer)
+    writer.flush()
+    writer.final(np.ones(7, np.float32), 3)
+    with full_disk(writer.path.stat().st_size):
+        writer.close("complete", duration_s=1.0, bytes_sent=7)
+    run = read_run(writer.path)
+    assert (run.status, run.final_version, run.attributes["bytes_sent"]) == ("complete", 3, 7)
+
+
+def test_long_reasons_are_cut_in_the_middle(new_run: NewRun) -> None:
+    writer = new_run()
+    writer.close("failed", error="first" + "é" * 10_000 + "last")
+    error = read_run(writer.path).attributes["error"]
+    assert error.startswith("firsté")
+    assert error.endswith("élast")
+    assert "[...]" in error
 
 
 def test_full_disk_leaves_no_broken_file_behind(new_run: NewRun, tmp_path: Path) -> None:

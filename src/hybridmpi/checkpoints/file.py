@@ -1,21 +1,26 @@
 """A checkpoint's file: safetensors, whose reading executes nothing, with the rest as JSON."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from hybridmpi.checkpoints.snapshot_files import read_snapshot
+from hybridmpi.checkpoints.tensors import hash_of, write_tensors
 from hybridmpi.errors import UserError
-from hybridmpi.runlog.replacing import replacing
 
-_KEY = "hybridmpi"
-_FORMAT = 1
+SNAPSHOT = "snapshot"  # prefix of the tensors that may lie in files of their own
+_FACTS, _SNAPSHOTS, _HASH = "hybridmpi", "snapshots", "sha256"  # in the file's metadata
+_FORMAT = 2
+_MOST_FACTS = 90_000_000  # characters; safetensors reads no header beyond 100 million bytes
 _SUFFIX = ".safetensors"
 _FOLDER_SUFFIX = ".checkpoints"
+# What a file that holds something else makes json, torch and our own code raise.
+_DAMAGE = (OSError, ValueError, TypeError, AttributeError, LookupError, RuntimeError)
 
 
 class State(NamedTuple):
@@ -30,23 +35,29 @@ class State(NamedTuple):
     facts: dict[str, Any]
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(
+    path: Path, state: State, snapshots: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write a file whole or not at all, and have it on the disk before this returns.
+
+    Args:
+        path: The file.
+        state: What it is to hold.
+        snapshots: Names of files beside it, by version, whose tensors belong to the state, too.
 
     Raises:
         UserError: If it cannot be written there.
     """
-    from safetensors.torch import save_file
-
     facts = json.dumps({"format": _FORMAT, **state.facts})
-    with replacing(path) as beside:
-        save_file(state.tensors, beside, metadata={_KEY: facts})
-        _to_disk(beside)
-    _to_disk(path.parent)
+    if len(facts) > _MOST_FACTS:
+        raise UserError(f"'{path}' would be too large: the state of too many workers")
+    names = json.dumps(dict(snapshots))
+    known = {_FACTS: facts, _SNAPSHOTS: names, _HASH: hash_of(state.tensors, facts, names)}
+    write_tensors(path, state.tensors, known)
 
 
 def read_state(path: Path) -> State:
-    """Read a file.
+    """Read a file, and the snapshots that it names, in memory in proportion to their length.
 
     Raises:
         UserError: If it is not there, is no checkpoint, is damaged, or of another format.
@@ -55,17 +66,46 @@ def read_state(path: Path) -> State:
 
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get(_KEY, "null"))
-            if not isinstance(facts, dict):
-                raise UserError(f"'{path}' is no checkpoint of hybridmpi; name one that it wrote")
-            if facts.pop("format", None) != _FORMAT:
-                raise UserError(
-                    f"'{path}' is a checkpoint of another format; resume it with the version of "
-                    "hybridmpi that wrote it"
-                )
-            return State({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+            known = file.metadata() or {}
+            facts = _facts(path, known.get(_FACTS, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = known.get(_SNAPSHOTS, "")
+        if known.get(_HASH) != hash_of(tensors, known[_FACTS], names):
+            raise ValueError("its content is not what was written")
+        for version, name in json.loads(names).items():
+            tensors[f"{SNAPSHOT}.{version}"] = read_snapshot(path.parent, version, name)
+    except MemoryError:
+        raise UserError(f"the checkpoint '{path}' needs more memory than there is") from None
+    except (SafetensorError, *_DAMAGE) as error:
         raise UserError(f"the checkpoint '{path}' cannot be read: {error}") from error
+    return State(tensors, facts)
+
+
+def snapshots_of(path: Path) -> set[str]:
+    """Return the names of the files that a checkpoint refers to.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return set(json.loads((file.metadata() or {}).get(_SNAPSHOTS, "{}")).values())
+    except (SafetensorError, *_DAMAGE) as error:
+        raise UserError(f"the checkpoint '{path}' cannot be read: {error}") from error
+
+
+def _facts(path: Path, text: str) -> dict[str, Any]:
+    facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise UserError(f"'{path}' is no checkpoint of hybridmpi; name one that it wrote")
+    if facts.pop("format", None) != _FORMAT:
+        raise UserError(
+            f"'{path}' is a checkpoint of another format; resume it with the version of "
+            "hybridmpi that wrote it"
+        )
+    return facts
 
 
 @contextmanager
@@ -77,7 +117,7 @@ def as_damage() -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"the checkpoint is damaged, or of another job ({type(error).__name__}: {error}); "
             "resume an older one, or start the run anew"
@@ -91,7 +131,9 @@ def named(folder: Path, version: int) -> Path:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the newest last."""
-    found = [path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdecimal()]
+    found = [
+        path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdecimal() and path.is_file()
+    ]
     return sorted(found, key=lambda path: int(path.stem))
 
 
@@ -139,11 +181,3 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
         for name, tensor in tensors.items()
         if name.startswith(f"{prefix}.")
     }
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -296,7 +296,7 @@ class OptimizerSection(Table):
         rate = handler(given)
         if isinstance(rate, float):
             return rate
-        passed = ends(rate)
+        passed = list(dict.fromkeys((rate.curve()(0), *ends(rate))))
         if passed[0] == 0 or not all(0 <= value < math.inf for value in passed):
             raise ValueError(
                 f"the learning rate goes through {passed}, but must begin above 0 and stay finite"

@@ -50,8 +50,8 @@ def read_tree(path: Path, settings: Iterable[str] = (), kind: str = "job") -> di
     return tree
 
 
-def change_job(config: Mapping[str, Any], settings: Iterable[str], source: str) -> Job:
-    """Return the job of a run file, with fields replaced as in `load_job`.
+def change_job(config: Any, settings: Iterable[str], source: str) -> Job:
+    """Return the job of a run file or a checkpoint, with fields replaced as in `load_job`.
 
     Another preset takes out what the old one had filled in.
 
@@ -60,6 +60,8 @@ def change_job(config: Mapping[str, Any], settings: Iterable[str], source: str) 
     """
     tree = json.loads(json.dumps(config))
     settings = list(settings)
+    if not isinstance(tree, dict) or not isinstance(tree.get("method", {}), dict):
+        raise UserError(f"{source} holds no job; use another copy of it")
     if any(setting.partition("=")[0].strip() == "method.preset" for setting in settings):
         for name in ("after_push", "stale"):
             tree.get("method", {}).pop(name, None)

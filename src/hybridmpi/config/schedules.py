@@ -12,8 +12,11 @@ from hybridmpi.core import schedule as curves
 from hybridmpi.core.schedule import Curve, Schedule, Unit, over
 
 # Strict: `true` and "3" are no numbers.
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# In these bounds no schedule gives anything but a number, however long a run is.
+Number = Annotated[float, Field(strict=True, ge=-1e15, le=1e15, allow_inf_nan=False)]
+Length = Annotated[float, Field(strict=True, ge=1e-9, le=1e15, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(strict=True, gt=0, le=1e15, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 # Below 1e9: 30 years, and no product of such numbers is too large for virtual nanoseconds.
 Seconds = Annotated[float, Field(strict=True, ge=0, lt=1e9, allow_inf_nan=False)]
@@ -62,7 +65,7 @@ class Step(Scheduled):
     """the value at n = 0"""
     increment: Number = 1.0
     """what is added every `every`; negative shrinks"""
-    every: Positive
+    every: Length
     """length of a step, in units of n; "3/lr" is 3 over the initial learning rate"""
     final: Number | None = None
     """the value at which it stops"""
@@ -94,9 +97,9 @@ class Polynomial(Scheduled):
     """the value at n = 0"""
     final: Number
     """the value from n = duration on"""
-    power: Positive = 1.0
+    power: Factor = 1.0
     """1 is a straight line"""
-    duration: Positive
+    duration: Length
     """n at which it reaches `final`"""
 
     def curve(self) -> Curve:  # noqa: D102
@@ -107,11 +110,11 @@ class Exponential(Scheduled):
     """initial x factor^(n / every)."""
 
     schedule: Literal["exponential"]
-    initial: Positive = 1.0
+    initial: Factor = 1.0
     """the value at n = 0"""
-    factor: Positive
+    factor: Factor
     """what it is multiplied by every `every`; below 1 shrinks"""
-    every: Positive
+    every: Length
     """length of one factor, in units of n"""
     final: Number | None = None
     """the value at which it stops"""
@@ -131,7 +134,7 @@ class Join(Scheduled):
     schedule: Literal["join"]
     pieces: Annotated[tuple[Piece, ...], Field(min_length=2)]
     """the schedules, in order; each counts n from its own beginning"""
-    boundaries: tuple[Positive, ...]
+    boundaries: tuple[Length, ...]
     """n at which the second, third, ... piece begins"""
 
     @model_validator(mode="after")

@@ -12,7 +12,6 @@ the worker had computed, and how long it had waited before. From these follow
 The job's extra delays are drawn from its seed, so that they are known and not fitted.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -187,7 +186,7 @@ class _Hosts:
         if run.attributes["engine"] == "simulate":
             self.cores = job.simulate.cores_per_host
         else:
-            cores: dict[str, int] = json.loads(run.attributes["hosts"])
+            cores: dict[str, int] = run.attributes.table("hosts")
             self.cores = min(cores[name] for name in names.unique())
         most = int(names.value_counts().max())
         self.workers_per_host = most if most > self.cores else None

@@ -1,6 +1,5 @@
 """A recorded run computed again, in its recorded order of arrival, and compared bit for bit."""
 
-import json
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -102,8 +101,10 @@ class _Replay:
         verdict, recorded = self._verdict, self._run.gradients
         self._core.start()
         for row in recorded.itertuples():
-            self._apply_changes(row.Index)
             try:
+                self._apply_changes(row.Index)
+                if row.version > self._core.version:
+                    raise ProtocolError(f"the server is at version {self._core.version}")
                 instructions = self._core.receive(self._compute(row), row.time_s)
             except ProtocolError as error:
                 self._differ(row, f"it cannot have arrived: {error}")
@@ -206,7 +207,7 @@ class _Replay:
 
 def other_conditions(run: Run) -> Iterable[str]:
     """Yield why this process cannot be expected to compute a run's bits."""
-    then = json.loads(run.attributes["library_versions"])
+    then = run.attributes.table("library_versions")
     for name in ("torch", "numpy"):
         if (now := library_version(name)) != then.get(name):
             yield f"{name} {now}, recorded with {then.get(name)}"

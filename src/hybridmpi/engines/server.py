@@ -44,15 +44,9 @@ class End(Protocol):
 
 def server_state(facts: Mapping[str, Any]) -> ServerState:
     """Return the core's state out of a checkpoint's."""
-    return ServerState(
-        **{
-            **facts,
-            "pushes": tuple(Push(*push) for push in facts["pushes"]),
-            "staleness": tuple(facts["staleness"]),
-            "weights": tuple(facts["weights"]),
-            "computing": {int(worker): version for worker, version in facts["computing"].items()},
-        }
-    )
+    from hybridmpi.engines.checkpoint_facts import checked  # pydantic, for a run that goes on
+
+    return checked(ServerState, facts)
 
 
 class Server:

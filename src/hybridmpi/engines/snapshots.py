@@ -43,7 +43,7 @@ class SnapshotTaker:
         while self._next_s <= now_s:
             self._take(self._next_s, version, samples, parameters)
             self._points += 1
-            self._next_s = math.inf if self._every_s is None else self._points * self._every_s
+            self._next_s = self._time_of_next_point()
 
     def after_step(self, now_s: float, version: int, samples: int, parameters: Tensor) -> None:
         """Take `version` if it is due by the number of steps."""
@@ -60,15 +60,21 @@ class SnapshotTaker:
         """Return what another taker needs to go on from here; tensors are not copied."""
         taken = [(each.time_s, each.version, each.samples) for each in self.taken]
         tensors = {str(each.version): each.parameters for each in self.taken}
-        return State(tensors, {"points": self._points, "next_s": self._next_s, "taken": taken})
+        return State(tensors, {"points": self._points, "taken": taken})
 
     def resume(self, state: State) -> None:
         """Go on where another taker was."""
-        self._points, self._next_s = state.facts["points"], state.facts["next_s"]
+        self._points = state.facts["points"]
+        self._next_s = self._time_of_next_point()
         self.taken = [
             Snapshot(time_s, version, samples, state.tensors[str(version)])
             for time_s, version, samples in state.facts["taken"]
         ]
+
+    def _time_of_next_point(self) -> float:
+        if not self._points:
+            return 0.0
+        return math.inf if self._every_s is None else self._points * self._every_s
 
     def _take(self, time_s: float, version: int, samples: int, parameters: Tensor) -> None:
         last = self.taken[-1] if self.taken else None

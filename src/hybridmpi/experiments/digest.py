@@ -27,10 +27,23 @@ def digest_files(paths: Iterable[Path]) -> tuple[dict[Path, Digest], list[str]]:
     digests, unreadable = {}, []
     for path in dict.fromkeys(paths):
         try:
-            digests[path] = digest(read_run(path))
+            run = read_run(path)
+            _check_job(run)
+            digests[path] = digest(run)
         except UserError as error:
             unreadable.append(str(error))
     return digests, unreadable
+
+
+def _check_job(run: Run) -> None:
+    """Check what runs are told apart by.
+
+    Raises:
+        UserError: If the job does not say it.
+    """
+    preset, seed = run.config.get("method", {}).get("preset"), run.config.get("run", {}).get("seed")
+    if not isinstance(preset, str) or not isinstance(seed, int):
+        raise UserError(f"'{run.path}' names no method and seed; use another copy of it")
 
 
 def digest(run: Run) -> Digest:

@@ -8,7 +8,6 @@ times.jsonl       how long each run took
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +20,8 @@ from hybridmpi.errors import UserError
 from hybridmpi.experiments.plan import Plan, PlannedRun
 from hybridmpi.experiments.plan_file import PLAN, as_json, read_plan, write_plan
 from hybridmpi.experiments.protocol import canonical
+from hybridmpi.runlog.attributes import read_attributes
 from hybridmpi.runlog.replacing import replacing
-from hybridmpi.runlog.run_file import open_run_file
 
 State = Literal["complete", "failed", "missing"]
 EXPERIMENT, STOP, RUNS = "experiment.toml", ".stop", "runs"
@@ -100,22 +99,20 @@ def state_of(path: Path, run: PlannedRun) -> State:
     was stopped or killed is missing.
     """
     try:
-        with open_run_file(path) as file:
-            given = {name: file.attrs.get(name) for name in ("status", "config", "engine")}
-            workers = int(file.attrs.get("num_workers", 0))
-            version = file.attrs.get("hybridmpi_version")
-        job = parse_job(json.loads(given["config"]), str(path))
+        given = read_attributes(path)
+        job = parse_job(given.table("config"), str(path))
+        form = canonical(job, given["engine"], int(given["num_workers"]))
     except UserError:
         return "missing"
-    if version != __version__ or canonical(job, given["engine"], workers) != run.form:
+    if given.get("hybridmpi_version") != __version__ or form != run.form:
         return "missing"
-    return given["status"] if given["status"] in ("complete", "failed") else "missing"
+    endings: dict[str, State] = {"complete": "complete", "failed": "failed"}
+    return endings.get(given["status"], "missing")
 
 
 def failure_of(path: Path) -> str:
     """Return why a run failed, in its file's words."""
-    with open_run_file(path) as file:
-        return str(file.attrs.get("error", "no reason is recorded"))
+    return str(read_attributes(path).get("error", "no reason is recorded"))
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

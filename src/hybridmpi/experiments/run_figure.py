@@ -67,7 +67,8 @@ def _title(panel: Axes, run: Run) -> None:
         f"seed {run.setting('run', 'seed')}"
     )
     ending = "" if run.status == "complete" else f"; {run.status}"
-    panel.set_title(f"{what}\n{how}{ending}", loc="left", fontsize=11)
+    title = panel.set_title(f"{what}\n{how}{ending}", loc="left", fontsize=11)
+    title.set_parse_math(False)  # names may hold a "$"
 
 
 def _draw_accuracy(panel: Axes, run: Run) -> None:

@@ -26,7 +26,7 @@ def summarize(run: Run) -> RenderableType:
 def _two_columns(facts: dict[str, str]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), _as_it_is(value))
     return table
 
 
@@ -96,8 +96,8 @@ def _workers(run: Run) -> Table:
         count, compute_s, wait_s = _spent(by_worker, worker.rank)
         table.add_row(
             str(worker.rank),
-            worker.host,
-            worker.device,
+            _as_it_is(worker.host),
+            _as_it_is(worker.device),
             "yes" if worker.delayed else "",
             f"{worker.shard_size:,}",
             f"{count:,}",
@@ -113,6 +113,11 @@ def _spent(by_worker: pd.DataFrame, rank: int) -> tuple[int, float, float]:
         return 0, 0.0, 0.0
     row = by_worker.loc[rank]
     return int(row["compute_s", "count"]), row["compute_s", "sum"], row["wait_s", "sum"]
+
+
+def _as_it_is(text: str) -> Text:
+    """Return text of a run file that anybody may have made: it says nothing to the terminal."""
+    return Text("".join(each if each.isprintable() else "\ufffd" for each in text))
 
 
 def _number(value: float, form: str) -> str:

@@ -13,7 +13,7 @@ from hybridmpi.config.resolved import resolved
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.launcher import CommandLine, command_line, matching_mpirun, train_command
 from hybridmpi.resources import usable_cores
-from hybridmpi.runlog.run_file import open_run_file
+from hybridmpi.runlog.attributes import read_attributes
 from hybridmpi.supervise import supervise
 
 _BAD_INPUT = 2  # exit code
@@ -94,8 +94,7 @@ def _launched(line: CommandLine, path: Path, output: Path) -> str:
 def _status_of(path: Path) -> str:
     """Return the status of a run file, or "missing"."""
     try:
-        with open_run_file(path) as file:
-            return str(file.attrs["status"])
+        return str(read_attributes(path)["status"])
     except UserError:
         return "missing"
 

@@ -19,10 +19,14 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
         what: What the function is to the user, for messages: "model", "data".
 
     Raises:
-        UserError: If the path isn't of that form, the module can't be imported, or holds no such
-            function.
+        UserError: If the path isn't of that form, the module is of the standard library, can't be
+            imported, or holds no such function.
     """
     module_name, _, function_name = path.partition(":")
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise UserError(
+            f"{what} is '{path}', but {module_name} is Python's own; name a function of yours"
+        )
     names = [*module_name.split("."), function_name]
     if not all(name.isidentifier() for name in names):
         raise UserError(

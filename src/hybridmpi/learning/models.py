@@ -206,7 +206,7 @@ def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
 
     try:
         tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(
             f"model.initial is '{path}', which can't be read ({error}); give a .safetensors file"
         ) from error

@@ -109,7 +109,11 @@ class ServerOptimizer:
         }
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where another optimizer of these options was whose `state` this is."""
+        """Go on where another optimizer of these options was whose `state` this is.
+
+        Raises:
+            IndexError: If it had more parameters.
+        """
         for name, value in state.items():
             index, _, key = name.partition(".")
             self._optimizer.state[self._tensors[int(index)]][key] = value

@@ -96,15 +96,21 @@ class Update:
         return state
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where another update was whose `state` this is; the tensors become ours."""
+        """Go on where another update was whose `state` this is; the tensors become ours.
+
+        Raises:
+            KeyError: If it was one of another model; so with ValueError.
+        """
         prefix = "optimizer."
         self._optimizer.resume(
             {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
         )
         self._rows = [(state["accumulated"], 1.0)] if "accumulated" in state else []
         if self._layout.buffers:
-            self._buffers = state["buffer_sums"]
-            self._samples = int(state["buffer_samples"])
+            sums = state["buffer_sums"]
+            if sums.shape != self._buffers.shape or sums.dtype != self._buffers.dtype:
+                raise ValueError(f"buffer_sums are {sums.dtype} of shape {list(sums.shape)}")
+            self._buffers, self._samples = sums, int(state["buffer_samples"])
 
     def _passes(self) -> Iterable[slice]:
         """Return the parts to go through: all at once where there is nothing to add."""

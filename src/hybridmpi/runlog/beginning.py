@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run_file import open_run_file
 from hybridmpi.runlog.schema import GRADIENTS, LOGS
+from hybridmpi.runlog.stored import table_dataset
 
 
 def read_beginning(
@@ -27,7 +28,7 @@ def read_beginning(
     rows: dict[str, NDArray[np.void]] = {}
     with open_run_file(path) as file:
         for table in LOGS:
-            held = file[table.name]
+            held = table_dataset(file, table)
             if len(held) < counts[table.name]:
                 raise UserError(
                     f"'{path}' holds {len(held)} rows of {table.name}, but the checkpoint was "

@@ -6,16 +6,22 @@ from hybridmpi.errors import RunFailed
 
 
 class Claim:
-    """Tells whether a path still leads to the file that it led to when this was made.
+    """Tells whether a path still leads to one's own file.
 
     A process that is believed dead, on a node that was cut off, may live on while a scheduler has
     others go on with its run. These put a new run file in the place of the old one, and nothing of
     theirs may be touched from then on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Path | None = None) -> None:
+        """Note which file is one's own.
+
+        Args:
+            path: Where it is to be.
+            beside: Where it is until it is moved there, if not there already.
+        """
         self._path = path
-        self._number = _number(path)
+        self._number = _number(beside or path)
 
     def check(self) -> None:
         """Refuse to go on if another file has taken the place.

@@ -9,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError, nearest
+from hybridmpi.runlog.attributes import Attributes
 from hybridmpi.runlog.run_file import open_run_file
+from hybridmpi.runlog.stored import vectors
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Run:
     path: Path
     status: str
     config: dict[str, Any]
-    attributes: dict[str, Any]
+    attributes: Attributes
     layout: dict[str, Any]
     gradients: pd.DataFrame
     steps: pd.DataFrame
@@ -119,5 +121,6 @@ class Run:
             kept = ", ".join(map(str, self.snapshots.version.unique())) or "none"
             raise UserError(f"'{self.path}' holds no snapshot of version {version}; kept: {kept}")
         with open_run_file(self.path) as file:
-            parameters: NDArray[np.float32] = file["snapshots/parameters"][numbers[0]]
+            held = vectors(file, "snapshots/parameters", 2)
+            parameters: NDArray[np.float32] = held[int(numbers[0])]
         return parameters

@@ -1,16 +1,18 @@
 """Opening a run file for reading, whatever became of its writer."""
 
+import ctypes
+import os
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from hybridmpi.errors import UserError, nearest
-from hybridmpi.runlog.schema import SCHEMA_VERSION
+from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
 
 # The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
 # flags of the writer, base address, address of the extension, end of file. HDF5 file format
@@ -19,9 +21,12 @@ _SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WRITING, _SWMR_WRITING = 1, 4
 
+# What h5py, numpy and our checks raise where a file holds something else than a run.
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError)
 
 # Between two states of its writer a file cannot be opened, for some milliseconds.
 _CHANGING_S = 1.0
+_READ_ATTEMPTS = 26  # of metadata that are being written; the last after 30 ms
 
 
 @contextmanager
@@ -35,7 +40,9 @@ def open_run_file(path: Path) -> Iterator[Any]:
         with _open(path) as file:
             _check_schema(path, file)
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except MemoryError as error:
+        raise UserError(f"'{path}' needs more memory than there is; read it elsewhere") from error
+    except _DAMAGE as error:
         raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error
 
 
@@ -46,7 +53,7 @@ def _open(path: Path) -> Any:
         flags = _writer_flags(path)
         try:
             # A killed writer leaves its flags set, and then HDF5 opens the file only in SWMR mode.
-            return h5py.File(path, "r", swmr=bool(flags & _SWMR_WRITING), locking=False)
+            return _open_in_swmr_mode(path) if flags & _SWMR_WRITING else _open_at_rest(path)
         except OSError as error:
             is_changing = flags & _WRITING and not flags & _SWMR_WRITING
             if not is_changing and _writer_flags(path) == flags:
@@ -57,6 +64,26 @@ def _open(path: Path) -> Any:
                     f"process was killed, mend the file with: h5clear --status '{path}'"
                 ) from error
         time.sleep(_CHANGING_S / 50)
+
+
+def _open_at_rest(path: Path) -> Any:
+    return h5py.File(path, "r", locking=False)
+
+
+def _open_in_swmr_mode(path: Path) -> Any:
+    """Open a file that is being written, or was when its process was killed.
+
+    What HDF5 finds damaged it then reads again, 100 times, each time after a pause twice as long:
+    with metadata that stay damaged that takes for ever. h5py has no name for the limit, but HDF5.
+    """
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_file_locking(False, True)
+    library = ctypes.CDLL(h5py.h5p.__file__)
+    with suppress(AttributeError):  # an h5py that hides the HDF5 within it
+        limit = library.H5Pset_metadata_read_attempts
+        limit(ctypes.c_int64(access.id), ctypes.c_uint(_READ_ATTEMPTS))
+    flags = h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ
+    return h5py.File(h5py.h5f.open(os.fsencode(path), flags, access))
 
 
 def _writer_flags(path: Path) -> int:
@@ -76,7 +103,7 @@ def _writer_flags(path: Path) -> int:
     if version < 3:  # older forms lay these fields out otherwise
         return 0
     num_bytes = path.stat().st_size
-    if num_bytes < end:
+    if num_bytes < end - (PAGE_BYTES if flags & _SWMR_WRITING else 0):  # the last is not yet full
         raise _cut_off(path, num_bytes)
     return int(flags)
 

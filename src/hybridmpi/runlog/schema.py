@@ -3,9 +3,11 @@
 The meanings are stored in the file beside the columns, so that a run file explains itself.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,19 @@ SCHEMA_VERSION = 1
 RUNNING = "running"
 END_STATUSES = ("complete", "stopped", "failed")
 CHUNK_BYTES = 2**16
+PAGE_BYTES = 4096  # the kernel's
+LONGEST_TEXT = 2**22  # characters of an attribute
+STATUS_BYTES, ERROR_BYTES = 8, 8192
+# Attributes that are known at the end only, and what stands there until then. All are there from
+# the beginning, so that the end is written in place: that needs no room on a disk that may be full,
+# and leaves a file that can be read whenever the process is killed.
+ENDINGS: dict[str, str | int | float] = {
+    "duration_s": math.nan,
+    "bytes_sent": -1,
+    "content_sha256": "",
+    "error": "",
+}
+_ENDING_BYTES = {"content_sha256": 64, "error": ERROR_BYTES, "status": STATUS_BYTES}
 
 
 @dataclass(frozen=True)
@@ -149,3 +164,20 @@ SNAPSHOTS = Table(
 )
 
 LOGS = (GRADIENTS, STEPS, EVALUATIONS, EVENTS)
+
+
+def ending(name: str, value: str | float) -> NDArray[Any]:
+    """Return the value of `status` or one of `ENDINGS` as the file has it: always as long.
+
+    Of a text that is too long the middle is left out: a traceback begins with what failed, and ends
+    with why.
+    """
+    if not isinstance(value, str):
+        return np.array(value, type(ENDINGS[name]))
+    num_bytes = _ENDING_BYTES[name]
+    whole = value.encode(errors="replace")
+    if len(whole) > num_bytes:
+        half = num_bytes // 2 - 8
+        parts = (whole[:half], b"\n[...]\n", whole[-half:])
+        whole = b"".join(parts).decode(errors="ignore").encode()
+    return np.array(whole, f"S{num_bytes}")

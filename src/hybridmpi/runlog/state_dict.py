@@ -1,5 +1,6 @@
 """A run's final parameters under their names, as torch's load_state_dict takes them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,24 @@ def state_dict(run: Run) -> dict[str, NDArray[Any]]:
     """Return the final parameters and buffers by name, each with its shape and dtype.
 
     Raises:
-        UserError: If the run has not written them.
+        UserError: If the run has not written them, or they are not as its layout says.
     """
     if run.final is None:
         raise UserError(
             f"'{run.path}' has no final parameters (its status is '{run.status}'); "
             "they are written when a run ends, so wait for that or name another run"
         )
-    return {
-        entry["name"]: _tensor(run.final, entry["offset"], tuple(entry["shape"]), entry["dtype"])
-        for entry in run.layout["entries"]
-    }
+    try:
+        return {
+            entry["name"]: _tensor(
+                run.final, entry["offset"], tuple(entry["shape"]), entry["dtype"]
+            )
+            for entry in run.layout["entries"]
+        }
+    except (LookupError, ValueError, TypeError) as error:
+        raise UserError(
+            f"'{run.path}' is damaged: its layout does not fit its parameters: {error}"
+        ) from error
 
 
 def save_state_dict(run: Run, path: Path, force: bool = False) -> None:
@@ -56,7 +64,9 @@ def save_state_dict(run: Run, path: Path, force: bool = False) -> None:
 def _tensor(
     vector: NDArray[np.float32], offset: int, shape: tuple[int, ...], dtype: str
 ) -> NDArray[Any]:
-    values = vector[offset : offset + int(np.prod(shape))].reshape(shape)
+    if np.dtype(dtype).kind not in "fiub":
+        raise ValueError(f"there are no numbers of type '{dtype}'")
+    values = vector[offset : offset + math.prod(shape)].reshape(shape)
     # Integers travel as float32, and means of them need not be whole.
     exact = values if np.dtype(dtype).kind == "f" else np.rint(values)
     return np.asarray(exact, dtype)

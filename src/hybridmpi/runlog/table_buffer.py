@@ -34,6 +34,16 @@ class TableBuffer:
             self._amended.append((numbers, columns))
 
     @property
+    def num_written(self) -> int:
+        """Number of rows in the file."""
+        return len(self._dataset)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to be written."""
+        return bool(self._new or self._amended)
+
+    @property
     def growth_bytes(self) -> int:
         """Bytes by which the table grows, at most, when it is flushed."""
         new_bytes = sum(rows.nbytes for rows in self._new)

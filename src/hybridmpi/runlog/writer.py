@@ -1,9 +1,10 @@
 """Writing the run file while the run goes on."""
 
-import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -12,39 +13,56 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridmpi.errors import RunFailed
+from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.runlog import schema
 from hybridmpi.runlog.claim import Claim
+from hybridmpi.runlog.content import PARTS, content_hash
 from hybridmpi.runlog.replacing import check_free, replacing
 from hybridmpi.runlog.room import check_room
 from hybridmpi.runlog.schema import Table
 from hybridmpi.runlog.table_buffer import TableBuffer
 
 METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
+# The kernel breaks a write off between two pages if the process is killed. A block of metadata that
+# lies in one page is written as a whole or not at all; one half of which is new cannot be read.
+_IN_PAGES = {"fs_strategy": "page", "fs_page_size": schema.PAGE_BYTES}
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
 
 class RunWriter:
     """Writes one run file, which others can read at the same time (HDF5's SWMR mode).
 
-    Rows are kept in memory; `flush` writes. Whatever ends the process, the file
-    holds everything up to the last flush.
+    Rows are kept in memory; `flush` writes. Whatever ends the process, and whenever, the file
+    holds everything up to the last flush: it is in SWMR mode from the moment at which it appears
+    until it is closed, and nothing else leaves a file at every moment that HDF5 can open.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the run file at `path`, as `create` made it, for concurrent reading."""
+    def __init__(self, path: Path, beside: Path) -> None:
+        """Open the file `beside`, as `create` made it, for concurrent reading.
+
+        Args:
+            path: The run file that it is to become.
+            beside: Where it still is.
+        """
         self.path = path
         self._final_version = -1
         self._is_open = True
+        self._failure = ""  # of a write; what has been written by then stays as it is
+        self._is_sound = True  # whether HDF5 has succeeded in all that it was asked for
+        self._saved = (0, 0)  # gradients and steps in the file
         with self._named_errors():
-            self._file = _open(path)
-            self._claim = Claim(path)
+            # Without a lock: a reader that opens the file must not fail the run. Without a cache of
+            # rows: these are to be on the disk before anything says that they are.
+            self._file = h5py.File(beside, "r+", libver="latest", locking=False, rdcc_nbytes=0)
+            self._descriptor = self._file.id.get_vfd_handle()
+            self._claim = Claim(path, beside)
             self._tables = {
                 table.name: TableBuffer(self._file[table.name])
                 for table in (*schema.LOGS, schema.SNAPSHOTS)
                 if table.name in self._file
             }
             self._file.swmr_mode = True
+        self._count_saved()
 
     @classmethod
     def create(
@@ -78,7 +96,7 @@ class RunWriter:
         """
         path = Path(path)
         check_free(path, force)
-        with replacing(path) as beside:
+        with replacing(path) as beside, _as_errors_of_the_system():
             with beside.open("wb") as empty:
                 num_bytes = (
                     4 * size
@@ -87,7 +105,7 @@ class RunWriter:
                     + sum(held.nbytes for held in rows.values())
                 )
                 check_room(empty.fileno(), num_bytes + METADATA_BYTES)
-            with h5py.File(beside, "w", libver="latest") as file:
+            with h5py.File(beside, "w", libver="latest", **_IN_PAGES) as file:
                 _set_attributes(file, attributes, config, layout_json)
                 for table in schema.LOGS:
                     _create_table(file, table, rows.get(table.name, table.to_array(())))
@@ -95,7 +113,7 @@ class RunWriter:
                 _create_final(file, size)
                 if keep_snapshots:
                     _create_snapshots(file, size)
-        return cls(path)
+            return cls(path, beside)
 
     def num_rows(self) -> dict[str, int]:
         """Return how many rows each table has, recorded ones included."""
@@ -148,93 +166,137 @@ class RunWriter:
     def final(self, parameters: NDArray[np.float32], version: int) -> None:
         """Write the parameters at the end of the run; they count once the file is closed."""
         with self._named_errors():
-            self._file["final"][...] = parameters
+            final = self._file["final"]
+            final[...] = parameters
+            final.flush()  # here, where an error counts
         self._final_version = version
 
     def flush(self) -> None:
         """Write all rows recorded or amended since the last flush, for readers to see.
 
-        Once the file is closed, does nothing, as `close` does.
+        Once the file is closed, or a flush has failed, does nothing.
 
         Raises:
             RunFailed: If the file cannot be written, for example because the disk is full; it then
                 still holds everything up to the flush before.
         """
-        if not self._file:  # else this error would hide the one with which it was closed
+        if not self._is_open or self._failure:  # else this error would hide the first one
+            return
+        changed = [table for table in self._tables.values() if table.has_changed]
+        if not changed:
             return
         with self._named_errors():
-            self._check_room(sum(table.growth_bytes for table in self._tables.values()))
-            has_changed = [table.flush() for table in self._tables.values()]
-            if any(has_changed):
-                self._file.flush()
+            self._check_room(sum(table.growth_bytes for table in changed))
+            for table in changed:
+                table.flush()
+            self._file.flush()
+        self._count_saved()
 
-    def close(self, status: str, **attributes: str | int | float) -> None:
-        """Write what is left, then the status and further attributes of the run's end.
+    def close(self, status: str, **ending: str | float) -> None:
+        """Write what is left, then how the run ended, its status last.
 
+        If the rows cannot be written, the run has failed, and the file says so: that takes no room.
         Closing a second time does nothing.
 
         Args:
             status: complete, stopped or failed.
-            attributes: For example duration_s.
+            ending: Of `schema.ENDINGS`, for example duration_s.
 
         Raises:
-            RunFailed: As `flush`; and if another process has put its own file in the place.
+            RunFailed: As `flush`, unless `error` says it already; and if another process has put
+                its own file in the place.
         """
         if status not in schema.END_STATUSES:
             raise ValueError(f"status is '{status}', but must be one of {schema.END_STATUSES}")
         if not self._is_open:
             return
+        told = str(ending.get("error", ""))
+        with suppress(RunFailed):  # which `_failure` remembers
+            self.flush()
         self._is_open = False
+        if self._is_sound:
+            with suppress(RunFailed):
+                self._end(status, ending)
+        self._close_file()
+        if self._failure and self._failure not in told:
+            raise RunFailed(f"{told}\n{self._failure}" if told else self._failure)
+        self._claim.check()
+
+    def _end(self, status: str, ending: Mapping[str, str | float]) -> None:
+        """Write how the run ended, in place; the status once all else is in the file."""
+        if self._failure:
+            told = str(ending.get("error", ""))
+            status, ending = "failed", {**ending, "error": told or self._failure}
+        attributes = self._file.attrs
         with self._named_errors():
-            try:
-                self.flush()
-            finally:
-                self._file.close()
-            self._claim.check()
-            # Attributes may change only outside SWMR mode.
-            with _open(self.path) as file:
-                file["final"].attrs["version"] = self._final_version
-                file.attrs["content_sha256"] = _content_hash(file)
-                file.attrs.update(attributes)
-                file.attrs["status"] = status
+            parts = [self._file[name][()] for name in PARTS]
+            for name, value in {**ending, "content_sha256": content_hash(parts)}.items():
+                attributes.modify(name, schema.ending(name, value))
+            self._file["final"].attrs.modify("version", self._final_version)
+            self._file.flush()
+            attributes.modify("status", schema.ending("status", status))
+            self._file.flush()
+
+    def _close_file(self) -> None:
+        with suppress(RunFailed), self._named_errors():
+            self._file.close()
 
     def _check_room(self, num_bytes: int) -> None:
-        check_room(self._file.id.get_vfd_handle(), num_bytes + METADATA_BYTES)
+        try:
+            check_room(self._descriptor, num_bytes + METADATA_BYTES)
+        except OSError as error:  # before anything was written
+            raise self._failed(error) from error
+
+    def _count_saved(self) -> None:
+        gradients, steps = (self._tables[table.name] for table in (schema.GRADIENTS, schema.STEPS))
+        self._saved = gradients.num_written, steps.num_written
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, RuntimeError) as error:
-            raise RunFailed(
-                f"writing the run file '{self.path}' failed: {error}; "
-                "it holds the run up to the last flush"
-            ) from error
+            if self._is_sound:
+                self._is_sound = False
+                self._abandon()
+            raise self._failed(error) from error
+
+    def _abandon(self) -> None:
+        """Let HDF5 write elsewhere from now on, once a write of its own has failed.
+
+        The file can be read as it is, since SWMR mode keeps to an order. But HDF5 would go on with
+        what depends on the write that failed, and crash where it still cannot write.
+        """
+        with suppress(OSError), tempfile.TemporaryFile() as scrap:
+            os.dup2(scrap.fileno(), self._descriptor)
+
+    def _failed(self, error: Exception) -> RunFailed:
+        gradients, version = self._saved
+        self._failure = self._failure or (
+            f"writing the run file '{self.path}' failed: {error}; it holds everything up to "
+            f"{gradients:,} gradients, version {version:,}"
+        )
+        return RunFailed(self._failure)
 
 
-def _content_hash(file: Any) -> str:
-    """Return a hash of what a run consists of: its tables and its final parameters.
-
-    Not of where it came from: job, versions, hosts' names in attributes, start time.
-    """
-    digest = hashlib.sha256()
-    for name in (*(table.name for table in schema.LOGS), schema.WORKERS.name, "final"):
-        digest.update(f"{name}:".encode())
-        digest.update(file[name][()].tobytes())
-    return digest.hexdigest()
-
-
-def _open(path: Path) -> Any:
-    # Without a lock: a reader that opens the file in the same moment must not fail the run.
-    return h5py.File(path, "r+", libver="latest", locking=False)
+@contextmanager
+def _as_errors_of_the_system() -> Iterator[None]:
+    """Let what HDF5 raises when it cannot write be as what others raise then."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _set_attributes(
     file: Any, attributes: Mapping[str, Any], config: Mapping[str, Any], layout_json: str
 ) -> None:
+    if len(layout_json) > schema.LONGEST_TEXT:
+        raise UserError("the model has too many parameter tensors for a run file")
     file.attrs.update(attributes)
     file.attrs["schema_version"] = schema.SCHEMA_VERSION
-    file.attrs["status"] = schema.RUNNING
+    for name, value in {**schema.ENDINGS, "status": schema.RUNNING}.items():
+        file.attrs[name] = schema.ending(name, value)
     file.attrs["config"] = json.dumps(config)
     file.attrs["layout"] = layout_json
 

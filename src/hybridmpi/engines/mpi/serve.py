@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybridmpi.checkpoints.file import as_damage
 from hybridmpi.core.server import ParameterServer
+from hybridmpi.engines.checkpoint_facts import check_server
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
@@ -86,6 +87,8 @@ def _core(setup: Setup) -> tuple[ParameterServer, tuple[int, ...]]:
     if setup.resume is None:
         return ParameterServer(method, limits, range(1, num_workers + 1)), ()
     put_parameters(setup.resume, setup.initial)
+    with as_damage():
+        check_server(setup.resume, setup.layout.size, setup.workers_then)
     return resumed_core(method, limits, setup.resume, num_workers)
 
 

@@ -1,14 +1,75 @@
 """How a simulated run begins, anew or from a checkpoint, and writes checkpoints meanwhile."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from hybridmpi.checkpoints.file import State, as_damage, prefixed, without_prefix
 from hybridmpi.checkpoints.keeper import Keeper
 from hybridmpi.config import Job
+from hybridmpi.engines.checkpoint_facts import Count, ServerFacts, check_server, checked
 from hybridmpi.engines.server import Server
 from hybridmpi.engines.simulate.cluster import Cluster
 from hybridmpi.engines.simulate.end import VirtualEnd
 from hybridmpi.engines.versions import Versions
+
+_Time = Annotated[int, Field(strict=True, ge=-1, lt=10**24)]  # nanoseconds
+_Service = Annotated[float, Field(strict=True, ge=0, lt=1e24)]
+_TaskState = tuple[Count, Count, Count, Count, _Time, _Time, _Time, _Time, _Time]
+_Name = tuple[Count, Count]  # of a task: its worker, and its place among that worker's
+
+
+class _HostFacts(BaseModel):
+    changes: Count
+    running: Count
+    service_ns: _Service
+    then_ns: _Time
+    ends: list[tuple[_Service, Count, _Name]]
+
+
+class _ClusterFacts(BaseModel):
+    now_ns: _Time
+    next_batch: list[Count]
+    tasks: list[list[_TaskState]]
+    idle_since_ns: list[_Time]
+    hosts: list[_HostFacts]
+    events: list[tuple[_Time, Annotated[int, Field(ge=0, le=4)], Count, tuple[Count, Count | bool]]]
+    serial: Count
+
+
+class _Facts(BaseModel):
+    cluster: _ClusterFacts
+    busy_until_ns: _Time
+    bytes_sent: Count
+
+
+def check_state(state: State, job: Job, size: int) -> None:
+    """Check a checkpoint of a simulated run, before the run file is made anew.
+
+    Raises:
+        UserError: If it is damaged, or of another job or model.
+    """
+    with as_damage():
+        server = check_server(state, size, job.simulate.workers)
+        cluster = checked(_Facts, dict(state.facts)).cluster
+        _check_cluster(cluster, server, job.simulate.workers)
+        versions = {task[2] for tasks in cluster.tasks for task in tasks} | {server.core.version}
+        if missing := versions - {int(v) for v in without_prefix("version", state.tensors)}:
+            raise ValueError(f"the parameters of version {min(missing)} are missing")
+
+
+def _check_cluster(cluster: _ClusterFacts, server: ServerFacts, num_workers: int) -> None:
+    lists = (cluster.next_batch, cluster.tasks, cluster.idle_since_ns)
+    if {len(each) for each in lists} != {num_workers + 1}:
+        raise ValueError(f"cluster: it is not one of {num_workers} workers")
+    core, events = server.core, server.recorder.rows["events"]
+    if max(cluster.next_batch) > core.version + core.gradients + events + 1:
+        raise ValueError("cluster.next_batch: no worker can have come so far")
+    for worker, tasks in enumerate(cluster.tasks):
+        for task in tasks:
+            if task[0] != worker or task[1] >= cluster.next_batch[worker]:
+                raise ValueError(f"cluster.tasks: worker {worker} cannot have begun {task}")
 
 
 class Checkpointing:

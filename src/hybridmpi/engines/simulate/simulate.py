@@ -1,6 +1,7 @@
 """A whole simulated run."""
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.server import Server, server_state
-from hybridmpi.engines.simulate.checkpointing import Checkpointing
+from hybridmpi.engines.simulate.checkpointing import Checkpointing, check_state
 from hybridmpi.engines.simulate.cluster import Cluster
 from hybridmpi.engines.simulate.end import VirtualEnd
 from hybridmpi.engines.simulate.task import Task
@@ -29,7 +30,7 @@ from hybridmpi.engines.simulate.trace import always, read_trace
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.engines.status import Report
 from hybridmpi.engines.versions import Versions
-from hybridmpi.errors import UserError
+from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
 from hybridmpi.learning.update import NoUpdate
@@ -132,8 +133,15 @@ class Simulation:
         try:
             return self._run(output, recorder, interrupted, report, resume)
         except Exception as error:
-            recorder.close("failed", error=str(error))
-            raise
+            if resume is None or isinstance(error, (RunFailed, UserError)):
+                recorder.close("failed", error=str(error))
+                raise
+            failure = (
+                "the run failed after it had gone on from a checkpoint, which may be damaged:\n"
+                + traceback.format_exc()
+            )
+            recorder.close("failed", error=failure)
+            raise RunFailed(failure) from error
 
     def _run(
         self,
@@ -258,10 +266,14 @@ class Simulation:
         return samples if shards else lambda _worker, _batch: size
 
     def _continue(self, output: Path, state: State) -> RunWriter:
-        """Make the run file anew, with what had been recorded until the checkpoint."""
-        with as_damage():
-            counts, version = state.facts["recorder"]["rows"], state.facts["core"]["version"]
-            beginning = read_beginning(output, counts, version)
+        """Make the run file anew, with what had been recorded until the checkpoint.
+
+        Raises:
+            UserError: If the checkpoint is damaged; the old run file is left as it is.
+        """
+        check_state(state, self.job, self._layout.size)
+        counts, version = state.facts["recorder"]["rows"], state.facts["core"]["version"]
+        beginning = read_beginning(output, counts, version)
         return self._create(output, True, {"resumed_at_version": version}, beginning)
 
     def _create(

@@ -23,6 +23,7 @@ from hybridmpi.learning.datasets.files import (
     download,
     missing,
     read_checked,
+    reading,
     require_root,
 )
 
@@ -103,8 +104,9 @@ def _assemble(source: Path, batches: Iterator[tuple[str, bytes]]) -> DataSet:
 
 def _from_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in MD5S:
-        with (folder / name).open("rb") as stream:
-            yield name, _checked(stream, name, folder)
+        with reading(folder / name), (folder / name).open("rb") as stream:
+            content = _checked(stream, name, folder)
+        yield name, content
 
 
 def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,8 @@
 """Reading files that others made: looked for, checked, never trusted before."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +33,22 @@ def damaged(source: str, problem: str) -> UserError:
         f"{source} is damaged: {problem}; delete it and fetch it again, for instance with "
         "data.download=true"
     )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell errors of the system within as those of reading `path`.
+
+    Raises:
+        UserError: If there was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}; see that it is a file of yours, on "
+            "a disk that works"
+        ) from error
 
 
 def read_checked(stream: IO[bytes], source: str, *, md5: str | None, most_bytes: int) -> bytes:

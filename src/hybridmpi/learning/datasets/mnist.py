@@ -21,6 +21,7 @@ from hybridmpi.learning.datasets.files import (
     download,
     missing,
     read_checked,
+    reading,
     require_root,
 )
 
@@ -149,7 +150,7 @@ def read_idx(path: Path, file: IdxFile) -> Tensor:
     """
     is_packed = path.suffix == ".gz"
     md5 = file.packed_md5 if is_packed else file.md5
-    with path.open("rb") as stream:
+    with reading(path), path.open("rb") as stream:
         content = read_checked(stream, str(path), md5=md5, most_bytes=file.num_bytes)
     if is_packed:
         content = gzip.decompress(content)

@@ -1,6 +1,6 @@
 """A user's own data set, made by a function named in the job file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,22 @@ def own_data_set(path: str, root: Path | None, options: Mapping[str, Any]) -> Da
 
     Args:
         path: "package.module:function"; modules in the current folder are found, too. The contract
-            is `function(root: pathlib.Path | None, **options) -> DataSet`.
+            is `function(root: pathlib.Path | None, **options) -> DataSet`, which the function
+            itself must say: no other one is called, since a job that comes from elsewhere could
+            name any, with any arguments.
         root: `data.root` of the job.
         options: `data.options` of the job, passed on as keyword arguments.
 
     Raises:
-        UserError: If the function can't be imported, raises, or returns something else.
+        UserError: If the function can't be imported, does not say that it returns a data set,
+            raises, or returns something else.
     """
     function = import_function(path, "data.dataset")
+    if not _is_said_to_return_data_set(function):
+        raise UserError(
+            f"data.dataset is '{path}', but that function does not say that it returns a data set; "
+            "annotate it: def load(root, ...) -> hybridmpi.learning.datasets.DataSet"
+        )
     try:
         data_set = function(root, **options)
     except UserError:
@@ -37,6 +45,13 @@ def own_data_set(path: str, root: Path | None, options: Mapping[str, Any]) -> Da
             "it must return a hybridmpi.learning.datasets.DataSet"
         )
     return data_set
+
+
+def _is_said_to_return_data_set(function: Callable[..., Any]) -> bool:
+    said = getattr(function, "__annotations__", {}).get("return")
+    if isinstance(said, str):  # from __future__ import annotations
+        return said.rpartition(".")[2] == DataSet.__name__
+    return isinstance(said, type) and issubclass(said, DataSet)
 
 
 def _describe(error: Exception) -> str:

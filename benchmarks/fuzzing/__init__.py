@@ -1,0 +1,1 @@
+"""Inputs that nobody would write, and what reading them does: see ../fuzz.py."""
