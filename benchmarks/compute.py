@@ -1,8 +1,9 @@
 """Gradients per second of one worker's inner loop, in the forms that torch offers.
 
-The yardstick is the form that workers use; the others are the same computation with the model and
-its inputs in channels-last order, with the model compiled, and under bfloat16 autocast
-(`model.precision`), in turns, on one thread, or on a GPU where there is one. A form that fails here
+The yardstick is the form that workers use, on vectors and in the model's own order of memory; the
+others are the same computation in torch's own loop, with model and inputs in contiguous or in
+channels-last order, with the model compiled, and under bfloat16 autocast (`model.precision`), in
+turns, on one thread, or on a GPU where there is one. A form that fails here
 is left out with a note: torch.compile needs a C++ compiler.
 
     python benchmarks/compute.py
@@ -109,6 +110,11 @@ def bfloat16(model: nn.Module, batches: Batches) -> Turn:
     return workers(model, batches, is_bfloat16=True)
 
 
+def contiguous(model: nn.Module, batches: Batches) -> Turn:
+    """Compute with weights, inputs and activations in contiguous order."""
+    return plain(model.to(memory_format=torch.contiguous_format), batches)
+
+
 def channels_last(model: nn.Module, batches: Batches) -> Turn:
     """Compute with inputs, weights and activations in channels-last order."""
     inputs = batches.inputs.contiguous(memory_format=torch.channels_last)
@@ -150,6 +156,7 @@ def rate(turn: Turn, seconds: float) -> float:
 FORMS: dict[str, Callable[[nn.Module, Batches], Turn]] = {
     "workers": workers,
     "torch": plain,
+    "contiguous": contiguous,
     "channels-last": channels_last,
     "compiled": compiled,
     "bfloat16": bfloat16,

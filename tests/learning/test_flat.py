@@ -57,6 +57,7 @@ def test_layout_survives_json() -> None:
         "offset": 4,
         "dtype": "float32",
         "is_parameter": True,
+        "is_channels_last": False,
     }
 
 
@@ -78,6 +79,24 @@ def test_shared_parameter_appears_once_and_gets_both_gradients() -> None:
     # y = W W x: at W = 1 the gradient of sum(y) is 1 x^T twice, and 1^T W = 1, W x = x.
     assert push.tolist() == [2, 4, 6] * 3
     model.load_state_dict(state_dict(flat.layout, push), strict=False)
+
+
+def test_weights_in_channels_last_order_lie_so_in_the_vector() -> None:
+    model = nn.Conv2d(2, 3, (1, 2)).to(memory_format=torch.channels_last)
+    reference = nn.Conv2d(2, 3, (1, 2))
+    reference.load_state_dict(model.state_dict())
+    vector = flatten(model)
+    assert torch.equal(vector[:12], model.weight.permute(0, 2, 3, 1).flatten())
+    flat, push = FlatModel(model), torch.zeros(15)
+    assert Layout.from_json(flat.layout.to_json()).entries[0].is_channels_last
+    flat.bind(vector, push)
+    assert model.weight.is_contiguous(memory_format=torch.channels_last)
+    inputs = torch.randn(5, 2, 4, 4)
+    model(inputs).square().sum().backward()
+    reference(inputs).square().sum().backward()
+    gradient = state_dict(flat.layout, push)
+    torch.testing.assert_close(gradient["weight"], reference.weight.grad)
+    torch.testing.assert_close(gradient["bias"], reference.bias.grad)
 
 
 def test_flatten_and_state_dict_are_inverse() -> None:

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hybridmpi.config import Job
 from hybridmpi.learning.batches import Batches
 from hybridmpi.learning.datasets import DataSet, load_dataset
+from hybridmpi.learning.flat import Layout, flatten
 from hybridmpi.learning.models import build_model
 from hybridmpi.learning.shards import shard_indices
 
@@ -121,4 +122,4 @@ def _optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _flat(model: nn.Module) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    return flatten(model)[: Layout.of(model).num_parameters]

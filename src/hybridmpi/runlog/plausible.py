@@ -84,4 +84,5 @@ def _is_entry(entry: Any) -> bool:
         and len(entry["shape"]) <= _MOST_DIMENSIONS
         and all(isinstance(side, int) and 0 <= side <= _LARGEST for side in entry["shape"])
         and 0 <= entry["offset"] <= _LARGEST
+        and (not entry.get("is_channels_last") or len(entry["shape"]) == 4)
     )

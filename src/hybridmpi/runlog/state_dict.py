@@ -1,6 +1,7 @@
 """A run's final parameters under their names, as torch's load_state_dict takes them."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,7 @@ def state_dict(run: Run) -> dict[str, NDArray[Any]]:
             "they are written when a run ends, so wait for that or name another run"
         )
     try:
-        return {
-            entry["name"]: _tensor(
-                run.final, entry["offset"], tuple(entry["shape"]), entry["dtype"]
-            )
-            for entry in run.layout["entries"]
-        }
+        return {entry["name"]: _tensor(run.final, entry) for entry in run.layout["entries"]}
     except (LookupError, ValueError, TypeError) as error:
         raise UserError(
             f"'{run.path}' is damaged: its layout does not fit its parameters: {error}"
@@ -61,12 +57,14 @@ def save_state_dict(run: Run, path: Path, force: bool = False) -> None:
         beside.write_bytes(tensors)
 
 
-def _tensor(
-    vector: NDArray[np.float32], offset: int, shape: tuple[int, ...], dtype: str
-) -> NDArray[Any]:
+def _tensor(vector: NDArray[np.float32], entry: Mapping[str, Any]) -> NDArray[Any]:
+    shape, offset, dtype = tuple(entry["shape"]), entry["offset"], entry["dtype"]
     if np.dtype(dtype).kind not in "fiub":
         raise ValueError(f"there are no numbers of type '{dtype}'")
-    values = vector[offset : offset + math.prod(shape)].reshape(shape)
+    values = vector[offset : offset + math.prod(shape)]
+    if entry.get("is_channels_last"):
+        outer, channels, height, width = shape
+        values = values.reshape(outer, height, width, channels).transpose(0, 3, 1, 2)
     # Integers travel as float32, and means of them need not be whole.
     exact = values if np.dtype(dtype).kind == "f" else np.rint(values)
-    return np.asarray(exact, dtype)
+    return np.ascontiguousarray(exact, dtype).reshape(shape)
