@@ -131,7 +131,7 @@ def _is_channels_last(tensor: Tensor) -> bool:
     # kernels are chosen by what they look like.
     if tensor.dim() != 4:
         return False
-    outer, channels, height, width = tensor.shape
+    _, channels, height, width = tensor.shape
     return tensor.stride() == (height * width * channels, 1, width * channels, channels)
 
 
