@@ -147,6 +147,24 @@ PARTS = {
             **{f"to {name}": peer(name) for name in MODULES},
         },
     ),
+    "ulfm": Part(
+        "The server with and without ULFM",
+        "ulfm.py",
+        (),
+        ("--workers=2", "--parameters=62000", "--repeats=1"),
+    ),
+    "checkpoints": Part(
+        "A checkpoint: the server's pauses, ms, beside one copy",
+        "checkpoints.py",
+        (),
+        ("--parameters=100000", "--repeats=2"),
+    ),
+    "checkpoint-rate": Part(
+        "Gradients per second with a checkpoint every 10 s, and without",
+        "checkpoints.py",
+        ("--job", str(JOBS / "mnist.toml"), "--set=data.root={data}", "--repeats=5"),
+        ("--ranks=3", "--seconds=1", "--repeats=1"),
+    ),
     "scaling": Part(
         "Scaling in parameters and workers, no compute",
         "scaling.py",

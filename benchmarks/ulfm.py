@@ -42,7 +42,7 @@ def main(
         for threshold, _ in groupby(sorted(rates), key=lambda key: key[0]):
             with_ulfm = median(rates[threshold, True])
             without = median(rates[threshold, False])
-            line = {
+            figures = {
                 "benchmark": "ulfm",
                 "transport": transport,
                 "workers": number,
@@ -53,7 +53,9 @@ def main(
                 "ratio": with_ulfm / without,
             }
             print(
-                json.dumps(line) if as_json else ", ".join(f"{k}: {v}" for k, v in line.items()),
+                json.dumps(figures)
+                if as_json
+                else ", ".join(f"{k}: {v}" for k, v in figures.items()),
                 flush=True,
             )
 

@@ -1,5 +1,6 @@
 """A user's own models and data, some misbehaving; named `models_for_ranks:function`."""
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from hybridmpi.learning.datasets.digits import digits
 
 Shape = tuple[int, int, int]
 SLOW_EVALUATION_S = 0.2
+SLOW_GRADIENT_S = 0.5
 
 
 class Dense(nn.Module):
@@ -121,3 +123,16 @@ def digits_with_an_overflow(root: Path | None, sample: int) -> DataSet:
     train[sample] = torch.finfo(torch.float32).max
     labels, test_labels = plain.train_labels, plain.test_labels
     return DataSet("overflow", train, labels, test, test_labels, 10, mean=(0.0,), std=(0.5,))
+
+
+def under_adverse_conditions(shape: Shape, classes: int) -> nn.Module:
+    """One gradient in a hundred is NaN, rank 1 is very slow, and the clock on the wall jumps."""
+    hours = itertools.count()
+    time.time = lambda: 1e9 - 3600.0 * next(hours)
+
+    def disturb(output: Tensor, _: int) -> Tensor:
+        if MPI.COMM_WORLD.rank == 1:
+            time.sleep(SLOW_GRADIENT_S)
+        return output * torch.nan if torch.rand(()) < 0.01 else output
+
+    return Dense(shape, classes, disturb)

@@ -1,6 +1,5 @@
 """A job's run: begun, or gone on with, whichever is due; for schedulers that start a job again."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +93,10 @@ def newest_version(output: Path) -> int:
 
 def _read(output: Path) -> tuple[str, "Job"]:
     from hybridmpi.config.load import change_job
-    from hybridmpi.runlog.run_file import open_run_file
+    from hybridmpi.runlog.attributes import read_attributes
 
-    with open_run_file(output) as file:
-        status, config = str(file.attrs["status"]), json.loads(file.attrs["config"])
-    return status, change_job(config, (), str(output))
+    said = read_attributes(output)
+    return said["status"], change_job(said.table("config"), (), str(output))
 
 
 def _ends_alike(job: "Job", other: "Job") -> bool:
