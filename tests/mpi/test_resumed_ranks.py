@@ -148,10 +148,10 @@ def test_another_number_of_workers_shares_the_data_out_anew(ranks: Any) -> None:
     assert "cannot be replayed" in replayed.output
 
     then = checkpoints_in(folder_of(ranks.run_file))
-    ended = resume(ranks, limit + 5000, 4)
+    ended = resume(ranks, limit + 2 * MORE, 4)
     assert ended.exit_code == 0, ended
     assert checkpoints_in(folder_of(ranks.run_file)) != then
-    ended = resume(ranks, limit + 5000 + MORE, 4)  # with as many as then, but not as at first
+    ended = resume(ranks, limit + 3 * MORE, 4)  # with as many as then, but not as at first
     assert ended.exit_code == 0, ended
     assert ranks.read().attributes["shared_out_anew"] == 1
 
