@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 
 from hybridmpi.errors import UserError, nearest
+from hybridmpi.runlog.hdf5_blocks import check_sizes
 from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
 
 # The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
@@ -38,6 +39,7 @@ def open_run_file(path: Path) -> Iterator[Any]:
     """
     try:
         with _open(path) as file:
+            check_sizes(path)
             _check_schema(path, file)
             yield file
     except MemoryError as error:

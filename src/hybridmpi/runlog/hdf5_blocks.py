@@ -1,0 +1,93 @@
+"""Sizes that the metadata of an HDF5 file claim, checked before HDF5 believes them.
+
+HDF5 takes as much memory for a node of a B-tree, or a block of a heap, as its header says, up to
+some gigabytes for a file of a few kilobytes. Sources: HDF5 file format specification, version 3,
+sections III.A.2 and III.G; Jenkins, lookup3.c, 2006.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+_MASK = 0xFFFFFFFF
+_LARGEST = 2**20  # bytes of a block: HDF5 makes them of 64 KiB at most where a run file has any
+_LONGEST_SCAN = 2**30  # bytes; a file beyond may take memory in proportion to its own length
+# By signature: the header's length with its checksum, and where it claims sizes, in bytes.
+_HEADERS = {
+    b"BTHD": (38, (("<I", 6),)),  # version 2 B-tree: size of a node
+    b"FRHP": (146, (("<I", 10), ("<Q", 112), ("<Q", 120))),  # heap: object, first, largest block
+}
+
+
+def check_sizes(path: Path) -> None:
+    """Check the sizes of blocks in a file's metadata.
+
+    Raises:
+        ValueError: If one is larger than any that a run file has.
+        OSError: If the file cannot be read.
+    """
+    if not 0 < path.stat().st_size <= _LONGEST_SCAN:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for signature, (length, fields) in _HEADERS.items():
+            for at in _places(content, signature):
+                header = content[at : at + length + _filters(signature, content, at)]
+                if len(header) < length:
+                    continue
+                largest = max(struct.unpack_from(form, header, place)[0] for form, place in fields)
+                # Rows may hold such bytes by chance, but not with the right checksum.
+                if largest > _LARGEST and header[-4:] == struct.pack("<I", lookup3(header[:-4])):
+                    raise ValueError(f"a block of its metadata claims {largest} bytes")
+
+
+def _filters(signature: bytes, content: mmap.mmap, at: int) -> int:
+    """Return how much longer a heap's header is for filters."""
+    length = int.from_bytes(content[at + 7 : at + 9], "little") if signature == b"FRHP" else 0
+    return 12 + length if length else 0
+
+
+def _places(content: mmap.mmap, signature: bytes) -> Iterator[int]:
+    at = content.find(signature)
+    while at >= 0:
+        yield at
+        at = content.find(signature, at + 1)
+
+
+def lookup3(key: bytes) -> int:
+    """Return Jenkins' hash of 32 bits, which is HDF5's checksum of metadata."""
+    a: int
+    b: int
+    c: int
+    a = b = c = (0xDEADBEEF + len(key)) & _MASK
+    while len(key) > 12:
+        x, y, z = struct.unpack_from("<3I", key)
+        a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+        a = ((a - c) ^ _rotated(c, 4)) & _MASK
+        c = (c + b) & _MASK
+        b = ((b - a) ^ _rotated(a, 6)) & _MASK
+        a = (a + c) & _MASK
+        c = ((c - b) ^ _rotated(b, 8)) & _MASK
+        b = (b + a) & _MASK
+        a = ((a - c) ^ _rotated(c, 16)) & _MASK
+        c = (c + b) & _MASK
+        b = ((b - a) ^ _rotated(a, 19)) & _MASK
+        a = (a + c) & _MASK
+        c = ((c - b) ^ _rotated(b, 4)) & _MASK
+        b = (b + a) & _MASK
+        key = key[12:]
+    if not key:
+        return c
+    x, y, z = struct.unpack("<3I", key.ljust(12, b"\0"))
+    a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+    c = ((c ^ b) - _rotated(b, 14)) & _MASK
+    a = ((a ^ c) - _rotated(c, 11)) & _MASK
+    b = ((b ^ a) - _rotated(a, 25)) & _MASK
+    c = ((c ^ b) - _rotated(b, 16)) & _MASK
+    a = ((a ^ c) - _rotated(c, 4)) & _MASK
+    b = ((b ^ a) - _rotated(a, 14)) & _MASK
+    return ((c ^ b) - _rotated(b, 24)) & _MASK
+
+
+def _rotated(value: int, places: int) -> int:
+    return ((value << places) | (value >> (32 - places))) & _MASK
