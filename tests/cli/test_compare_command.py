@@ -36,7 +36,7 @@ decision.reference = "async"
 """
 COMMAND = ["compare", "experiment.toml", "--out", "out"]
 LIMIT_S = 200.0
-KILLS = 3
+KILLS = 2
 
 
 @pytest.fixture(autouse=True)

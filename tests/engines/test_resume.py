@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
             [*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
             deadline = time.monotonic() + 120
-            while kills < 3 and process.poll() is None and time.monotonic() < deadline:
+            while kills < 2 and process.poll() is None and time.monotonic() < deadline:
                 if len(set(checkpoints_in(checkpoints)) - seen) >= 1:
                     time.sleep(0.05 * kills)
                     os.kill(process.pid, signal.SIGKILL)

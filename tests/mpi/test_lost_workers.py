@@ -27,9 +27,7 @@ MESSAGES = {"run.transport": "messages"}
 TWO = {"method.threshold": "{schedule='constant', value=2}"}
 WAYS: dict[str, dict[str, Any]] = {
     "hybrid, shared memory": HYBRID,
-    "sync, messages": {"method.preset": "sync"} | MESSAGES,
     "async, collective": {"method.preset": "async"} | COLLECTIVE,
-    "k-sync, collective": {"method.preset": "k-sync"} | TWO | COLLECTIVE,
     "k-batch-async, messages": {"method.preset": "k-batch-async"} | TWO | MESSAGES,
     "rennala, shared, dropped": {"method.preset": "rennala", "faults.lost_shard": "drop"} | TWO,
 }
