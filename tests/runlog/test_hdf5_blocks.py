@@ -29,12 +29,13 @@ def test_file_whose_metadata_claim_large_blocks_is_refused(
         read_run(small_run)
 
 
-def test_heap_with_filters_is_looked_at_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 400, 2**22 - 60])
+def test_heap_with_filters_is_looked_at_wherever_it_is(tmp_path: Path, before: int) -> None:
     header = bytearray(b"FRHP".ljust(146 + 12 + 5, b"\0"))
     struct.pack_into("<H", header, 7, 5)
     struct.pack_into("<I", header, 10, HUGE)
     header[-4:] = struct.pack("<I", lookup3(bytes(header[:-4])))
-    (tmp_path / "run.h5").write_bytes(b"rows" * 100 + header)
+    (tmp_path / "run.h5").write_bytes(bytes(before) + header)
     with pytest.raises(ValueError, match="claims"):
         check_sizes(tmp_path / "run.h5")
 

@@ -5,13 +5,15 @@ some gigabytes for a file of a few kilobytes. Sources: HDF5 file format specific
 sections III.A.2 and III.G; Jenkins, lookup3.c, 2006.
 """
 
-import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 _MASK = 0xFFFFFFFF
 _LARGEST = 2**20  # bytes of a block: HDF5 makes them of 64 KiB at most where a run file has any
+_PIECE_BYTES = 2**22
+_LONGEST_HEADER = 2**17  # with as many filters as can be told
 _LONGEST_SCAN = 2**30  # bytes; a file beyond may take memory in proportion to its own length
 # By signature: the header's length with its checksum, and where it claims sizes, in bytes.
 _HEADERS = {
@@ -21,37 +23,49 @@ _HEADERS = {
 
 
 def check_sizes(path: Path) -> None:
-    """Check the sizes of blocks in a file's metadata.
+    """Check the sizes of blocks in a file's metadata, also while the file is being written.
 
     Raises:
         ValueError: If one is larger than any that a run file has.
         OSError: If the file cannot be read.
     """
-    if not 0 < path.stat().st_size <= _LONGEST_SCAN:
+    if path.stat().st_size > _LONGEST_SCAN:
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for signature, (length, fields) in _HEADERS.items():
-            for at in _places(content, signature):
-                header = content[at : at + length + _filters(signature, content, at)]
-                if len(header) < length:
-                    continue
-                largest = max(struct.unpack_from(form, header, place)[0] for form, place in fields)
-                # Rows may hold such bytes by chance, but not with the right checksum.
-                if largest > _LARGEST and header[-4:] == struct.pack("<I", lookup3(header[:-4])):
-                    raise ValueError(f"a block of its metadata claims {largest} bytes")
+    with path.open("rb") as file:  # not mapped: its writer may cut it meanwhile
+        for piece in _pieces(file):
+            for signature, (length, fields) in _HEADERS.items():
+                for at in _places(piece, signature):
+                    _check(piece[at : at + length + _filters(piece, at)], length, fields)
 
 
-def _filters(signature: bytes, content: mmap.mmap, at: int) -> int:
+def _check(header: bytes, length: int, fields: Sequence[tuple[str, int]]) -> None:
+    if len(header) < length:
+        return
+    largest = max(int(struct.unpack_from(form, header, place)[0]) for form, place in fields)
+    # Rows may hold such bytes by chance, but not with the right checksum.
+    if largest > _LARGEST and header[-4:] == struct.pack("<I", lookup3(header[:-4])):
+        raise ValueError(f"a block of its metadata claims {largest} bytes")
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file's content piece by piece; each begins with the end of the one before."""
+    piece = b""
+    while more := file.read(_PIECE_BYTES):
+        piece = piece[-_LONGEST_HEADER:] + more
+        yield piece
+
+
+def _filters(piece: bytes, at: int) -> int:
     """Return how much longer a heap's header is for filters."""
-    length = int.from_bytes(content[at + 7 : at + 9], "little") if signature == b"FRHP" else 0
+    length = int.from_bytes(piece[at + 7 : at + 9], "little") if piece[at] == ord("F") else 0
     return 12 + length if length else 0
 
 
-def _places(content: mmap.mmap, signature: bytes) -> Iterator[int]:
-    at = content.find(signature)
+def _places(piece: bytes, signature: bytes) -> Iterator[int]:
+    at = piece.find(signature)
     while at >= 0:
         yield at
-        at = content.find(signature, at + 1)
+        at = piece.find(signature, at + 1)
 
 
 def lookup3(key: bytes) -> int:
