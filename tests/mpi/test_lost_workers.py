@@ -17,7 +17,7 @@ from hybridmpi.launcher import matching_mpirun
 from hybridmpi.learning.datasets.digits import digits
 from hybridmpi.runlog.run import Run
 
-FIELDS = {"run.time_limit_s": 3, "run.gradient_limit": "", "evaluation.every_s": 2}
+FIELDS = {"run.time_limit_s": 4, "run.gradient_limit": "", "evaluation.every_s": 2}
 HYBRID = {
     "method.preset": "hybrid",
     "method.threshold": "{schedule='step', initial=1, increment=1, every=300}",
@@ -85,12 +85,12 @@ def test_a_run_goes_on_without_killed_workers_and_can_be_replayed(ranks: Any, wa
     run = ranks.read()
     assert run.status == "complete"
     assert lost(run) == [2, 4]
-    assert run.duration_s == 3
+    assert run.duration_s == 4
     check_account(run)
     last = run.events.gradients[run.events.kind == "lost"].max()
     after = run.gradients.iloc[last:]
     assert set(after.worker) == {1, 3}
-    assert run.steps.time_s.max() > run.events.time_s[run.events.kind == "lost"].max() + 0.5
+    assert (run.steps.time_s > run.events.time_s[run.events.kind == "lost"].max()).sum() > 20
     redistributes = run.config["faults"]["lost_shard"] == "redistribute"
     assert after.assignment.max() == (2 if redistributes else 0)
     assert run.steps.threshold.iloc[-1] <= 2
