@@ -11,21 +11,29 @@ HUGE = 2**28
 
 
 @pytest.mark.parametrize(
-    ("signature", "place", "form", "length"),
-    [(b"BTHD", 6, "<I", 38), (b"FRHP", 112, "<Q", 146), (b"FRHP", 120, "<Q", 146)],
+    ("signature", "place", "form", "length", "size"),
+    [
+        (b"BTHD", 6, "<I", 38, HUGE),
+        (b"BTHD", 10, "<H", 38, 0),
+        (b"FRHP", 110, "<H", 146, 0),
+        (b"FRHP", 112, "<Q", 146, HUGE),
+        (b"FRHP", 120, "<Q", 146, HUGE),
+    ],
 )
-def test_file_whose_metadata_claim_large_blocks_is_refused(
-    small_run: Path, signature: bytes, place: int, form: str, length: int
+def test_file_whose_metadata_claim_sizes_that_cannot_be_is_refused(
+    small_run: Path, signature: bytes, place: int, form: str, length: int, size: int
 ) -> None:
     content = bytearray(small_run.read_bytes())
     at = content.index(signature)
     header = content[at : at + length]
     assert header[-4:] == struct.pack("<I", lookup3(bytes(header[:-4])))  # as HDF5 computes it
-    struct.pack_into(form, header, place, HUGE)
+    struct.pack_into(form, header, place, size)
     header[-4:] = struct.pack("<I", lookup3(bytes(header[:-4])))
     content[at : at + length] = header
     small_run.write_bytes(content)
-    with pytest.raises(UserError, match=f"is damaged: a block of its metadata claims {HUGE} bytes"):
+    with pytest.raises(
+        UserError, match=f"is damaged: a block of its metadata claims a size of {size}"
+    ):
         read_run(small_run)
 
 

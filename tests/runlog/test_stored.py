@@ -96,6 +96,10 @@ def array_of_text(file: Any, _: Path) -> None:
     file.attrs["engine"] = ["simulate", "mpi"]
 
 
+def text_that_is_none(file: Any, _: Path) -> None:
+    file.attrs.create("engine", b"\xff\xfe", dtype=h5py.string_dtype())
+
+
 def deep_config(file: Any, _: Path) -> None:
     file.attrs["config"] = '{"a":' * 500 + "1" + "}" * 500
 
@@ -107,7 +111,8 @@ def config_that_is_no_table(file: Any, _: Path) -> None:
 HOSTILE = (
     *(external_link, external_link_to_the_final_parameters, external_link_to_snapshots, soft_link),
     *(external_storage, virtual, compressed, huge, other_columns, objects, group, nothing),
-    *(many_attributes, long_text, array_of_text, deep_config, config_that_is_no_table),
+    *(many_attributes, long_text, array_of_text, text_that_is_none, deep_config),
+    config_that_is_no_table,
 )
 
 

@@ -15,10 +15,13 @@ _LARGEST = 2**20  # bytes of a block: HDF5 makes them of 64 KiB at most where a 
 _PIECE_BYTES = 2**22
 _LONGEST_HEADER = 2**17  # with as many filters as can be told
 _LONGEST_SCAN = 2**30  # bytes; a file beyond may take memory in proportion to its own length
-# By signature: the header's length with its checksum, and where it claims sizes, in bytes.
+# By signature: the header's length with its checksum, and the sizes that it claims: how each is
+# written, and the least that it may be. HDF5 divides by some.
 _HEADERS = {
-    b"BTHD": (38, (("<I", 6),)),  # version 2 B-tree: size of a node
-    b"FRHP": (146, (("<I", 10), ("<Q", 112), ("<Q", 120))),  # heap: object, first, largest block
+    # version 2 B-tree: of a node, of a record
+    b"BTHD": (38, (("<I", 6, 64), ("<H", 10, 1))),
+    # fractal heap: of an object, columns, of the first block, of the largest one
+    b"FRHP": (146, (("<I", 10, 1), ("<H", 110, 1), ("<Q", 112, 1), ("<Q", 120, 1))),
 }
 
 
@@ -26,7 +29,7 @@ def check_sizes(path: Path) -> None:
     """Check the sizes of blocks in a file's metadata, also while the file is being written.
 
     Raises:
-        ValueError: If one is larger than any that a run file has.
+        ValueError: If one is larger or smaller than any that a run file has.
         OSError: If the file cannot be read.
     """
     if path.stat().st_size > _LONGEST_SCAN:
@@ -38,13 +41,16 @@ def check_sizes(path: Path) -> None:
                     _check(piece[at : at + length + _filters(piece, at)], length, fields)
 
 
-def _check(header: bytes, length: int, fields: Sequence[tuple[str, int]]) -> None:
+def _check(header: bytes, length: int, fields: Sequence[tuple[str, int, int]]) -> None:
     if len(header) < length:
         return
-    largest = max(int(struct.unpack_from(form, header, place)[0]) for form, place in fields)
-    # Rows may hold such bytes by chance, but not with the right checksum.
-    if largest > _LARGEST and header[-4:] == struct.pack("<I", lookup3(header[:-4])):
-        raise ValueError(f"a block of its metadata claims {largest} bytes")
+    for form, place, least in fields:
+        (size,) = struct.unpack_from(form, header, place)
+        if least <= size <= _LARGEST:
+            continue
+        # Rows may hold such bytes by chance, but not with the right checksum.
+        if header[-4:] == struct.pack("<I", lookup3(header[:-4])):
+            raise ValueError(f"a block of its metadata claims a size of {size}")
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -99,9 +99,11 @@ def attribute(item: Any, name: str) -> str | int | float:
         value = item.attrs[name]
         plain = value.item() if isinstance(value, np.generic) else value
         plain = plain.decode() if isinstance(plain, bytes) else plain
-        if isinstance(plain, (str, int, float)):
-            if isinstance(plain, str) and len(plain) > LONGEST_TEXT:
+        if isinstance(plain, str):
+            if len(plain) > LONGEST_TEXT:
                 raise ValueError(f"the attribute {name} is longer than {LONGEST_TEXT} characters")
+            plain.encode()  # raises ValueError if it is no text
+        if isinstance(plain, (str, int, float)):
             return plain
     raise ValueError(f"the attribute {name} is neither a text nor a number")
 
