@@ -27,14 +27,6 @@ CONFIG = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: of files that are tested side by side none is left alone."""
-    folders = ("tests/slurm/on_cluster/", "tests/mpi/")
-    items.sort(
-        key=lambda item: [item.nodeid.startswith(folder) for folder in folders], reverse=True
-    )
-
-
 @pytest.fixture
 def new_run(tmp_path: Path) -> Callable[..., RunWriter]:
     """Return a function that begins a run file of two workers and 7 parameters."""
