@@ -1,8 +1,8 @@
 """A job's run: begun, or gone on with, whichever is due; for schedulers that start a job again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybridmpi.cli.job_options import CHANGEABLE, Task, state_of, task
 from hybridmpi.errors import UserError
@@ -104,7 +104,9 @@ def _ends_alike(job: "Job", other: "Job") -> bool:
 
 
 def _check_same(job: "Job", begun: "Job", output: Path) -> None:
-    now, then = (dict(_leaves(each.model_dump(mode="json"))) for each in (job, begun))
+    from hybridmpi.config.overlay import fields_of
+
+    now, then = (dict(fields_of(each.model_dump(mode="json"))) for each in (job, begun))
     other = [
         f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
         for name in sorted(now.keys() | then.keys())
@@ -115,11 +117,3 @@ def _check_same(job: "Job", begun: "Job", output: Path) -> None:
             f"'{output}' is another job's run: {'; '.join(other[:_SHOWN])}; give this one another "
             "run.output, or move that file away"
         )
-
-
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

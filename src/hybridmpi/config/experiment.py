@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator, model_v
 
 from hybridmpi.config.explain import explain
 from hybridmpi.config.load import read_tree
+from hybridmpi.config.overlay import fields_of
 from hybridmpi.config.schedules import Count, Number, Positive, Table
 from hybridmpi.errors import UserError, nearest
 
@@ -102,7 +103,7 @@ class Experiment(Table):
     @field_validator("axes", mode="before")
     @classmethod
     def _name_axes(cls, given: Any) -> Any:
-        return dict(_leaves(given)) if isinstance(given, dict) else given
+        return dict(fields_of(given)) if isinstance(given, dict) else given
 
     @field_validator("axes")
     @classmethod
@@ -119,7 +120,7 @@ class Experiment(Table):
     @classmethod
     def _check_variants(cls, variants: dict[str, Any]) -> dict[str, Any]:
         for variant in variants.values():
-            for name, _ in _leaves(variant):
+            for name, _ in fields_of(variant):
                 _refuse_own_field(name)
         return variants
 
@@ -129,7 +130,7 @@ class Experiment(Table):
         self._check_tuning()
         self._check_decision()
         for variant, table in self.variants.items():
-            for name, _ in _leaves(table):
+            for name, _ in fields_of(table):
                 if name in self.axes:
                     raise ValueError(
                         f"variant '{variant}' sets {name}, which is an axis, too; keep one of them"
@@ -211,15 +212,6 @@ def label(value: JsonValue) -> str | int | float | bool:
         case None:
             return "none"
     return value
-
-
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the fields of nested tables by their dotted names."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _refuse_own_field(name: str) -> None:

@@ -1,6 +1,6 @@
 """Tables of fields laid over a job."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # A table that has one of these is of a kind, and fields of another kind have no place in it.
@@ -28,6 +28,15 @@ def field_as_table(name: str, value: Any) -> dict[str, Any]:
     for key in reversed(name.split(".")):
         value = {key: value}
     return dict(value)
+
+
+def fields_of(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields of nested tables by their dotted names."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _merged(old: Any, new: Any) -> Any:
