@@ -1,6 +1,7 @@
 """`hybridmpi compare` over the ranks of mpi4py.futures, and with runs that are ranks themselves."""
 
-from conftest import Ranks
+from typing import Any
+
 from hybridmpi import read_run
 
 JOB = """
@@ -19,17 +20,17 @@ decision.reference = "async"
 COMMAND = ("compare", "experiment.toml", "--out", "out")
 
 
-def prepare(ranks: Ranks, head: str = "", seeds: int = 2) -> None:
+def prepare(ranks: Any, head: str = "", seeds: int = 2) -> None:
     ranks.job.write_text(JOB)
     (ranks.folder / "experiment.toml").write_text(f"{head}seeds = {seeds}\n{EXPERIMENT}")
 
 
-def engines_of_complete_runs(ranks: Ranks) -> list[str]:
+def engines_of_complete_runs(ranks: Any) -> list[str]:
     runs = [read_run(path) for path in (ranks.folder / "out" / "runs").glob("*.h5")]
     return [run.attributes["engine"] for run in runs if run.status == "complete"]
 
 
-def test_ranks_of_mpi4py_futures_share_the_runs(ranks: Ranks) -> None:
+def test_ranks_of_mpi4py_futures_share_the_runs(ranks: Any) -> None:
     prepare(ranks)
     ended = ranks.mpirun(3, "-m", "mpi4py.futures", "-m", "hybridmpi", *COMMAND)
     assert ended.exit_code == 0, ended
@@ -37,7 +38,7 @@ def test_ranks_of_mpi4py_futures_share_the_runs(ranks: Ranks) -> None:
     assert engines_of_complete_runs(ranks) == ["simulate"] * 4
 
 
-def test_runs_under_mpi_are_made_one_after_the_other(ranks: Ranks) -> None:
+def test_runs_under_mpi_are_made_one_after_the_other(ranks: Any) -> None:
     prepare(ranks, 'engine = "mpi"\nranks = 3\n', seeds=1)
     ended = ranks.without_mpirun("-m", "hybridmpi", *COMMAND)
     assert ended.exit_code == 0, ended
