@@ -165,6 +165,18 @@ def test_torch_is_imported_by_what_computes_only() -> None:
     assert [i for i in IMPORTS if i.layer in WITHOUT_TORCH and i.package == "torch"] == []
 
 
+def test_hdf5_reads_files_in_a_process_of_its_own() -> None:
+    assert {i.file for i in IMPORTS if i.package == "h5py" and not i.is_inside_function} == {
+        "runlog/writer.py",
+        "runlog/reading/run_file.py",
+        "runlog/reading/stored.py",
+    }
+    inside = ("hybridmpi.runlog.reading.run_file", "hybridmpi.runlog.reading.stored")
+    assert {
+        i.file for i in IMPORTS if f"{i.module}.".startswith(tuple(f"{m}." for m in inside))
+    } == {"runlog/reading/program.py"}
+
+
 def test_help_imports_nothing_slow() -> None:
     slow = {"torch", "torchvision", "pandas", "matplotlib", "mpi4py.MPI", "pydantic", "h5py"}
     imported = modules_after("-X", "importtime", "-m", "hybridmpi", "--help")

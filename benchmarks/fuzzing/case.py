@@ -14,6 +14,7 @@ from hybridmpi.errors import RunFailed, UserError
 
 READ, REFUSED = "read", "refused"
 LIMIT_S = 20.0  # the longest that are meant to be read at all take some seconds, on a busy machine
+READER = "'-m', 'hybridmpi.runlog.reading.program'"  # the process that reads run files
 EXECUTION = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
 
 
@@ -65,7 +66,7 @@ class Watch:
         return ", ".join(heard)
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event.startswith(EXECUTION):
+        if event.startswith(EXECUTION) and READER not in str(arguments):
             self._executed.append(f"{event}{arguments}"[:200])
         elif event == "pickle.find_class" and not str(arguments[0]).startswith("numpy"):
             self._executed.append(f"{event}{arguments}")

@@ -2,18 +2,17 @@
 
 Every block of metadata that a run file has ends with a checksum, so that nearly all damage is
 noticed by HDF5 itself; an enemy computes the checksum anew, and then HDF5 believes the block.
-Source: HDF5 file format specification, version 3.
+Sources: HDF5 file format specification, version 3; Jenkins, lookup3.c, 2006.
 """
 
 import struct
 from collections.abc import Sequence
 
-from hybridmpi.runlog.hdf5_blocks import lookup3
-
 _SIGNATURES = (
     *(b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTIN", b"BTLF", b"EAHD", b"EAIB"),
     *(b"EASB", b"EADB", b"FAHD", b"FADB", b"FSHD", b"FSSE", b"SMTB", b"SMLI"),
 )
+_MASK = 0xFFFFFFFF
 _LONGEST = 2048  # bytes of a block that is looked for; longer ones are left alone
 
 
@@ -44,3 +43,42 @@ def _end(content: bytes, begin: int) -> int:
         if stored and stored == lookup3(content[begin : end - 4]):
             return end
     return 0
+
+
+def lookup3(key: bytes) -> int:
+    """Return Jenkins' hash of 32 bits, which is HDF5's checksum of metadata."""
+    a: int
+    b: int
+    c: int
+    a = b = c = (0xDEADBEEF + len(key)) & _MASK
+    while len(key) > 12:
+        x, y, z = struct.unpack_from("<3I", key)
+        a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+        a = ((a - c) ^ _rotated(c, 4)) & _MASK
+        c = (c + b) & _MASK
+        b = ((b - a) ^ _rotated(a, 6)) & _MASK
+        a = (a + c) & _MASK
+        c = ((c - b) ^ _rotated(b, 8)) & _MASK
+        b = (b + a) & _MASK
+        a = ((a - c) ^ _rotated(c, 16)) & _MASK
+        c = (c + b) & _MASK
+        b = ((b - a) ^ _rotated(a, 19)) & _MASK
+        a = (a + c) & _MASK
+        c = ((c - b) ^ _rotated(b, 4)) & _MASK
+        b = (b + a) & _MASK
+        key = key[12:]
+    if not key:
+        return c
+    x, y, z = struct.unpack("<3I", key.ljust(12, b"\0"))
+    a, b, c = (a + x) & _MASK, (b + y) & _MASK, (c + z) & _MASK
+    c = ((c ^ b) - _rotated(b, 14)) & _MASK
+    a = ((a ^ c) - _rotated(c, 11)) & _MASK
+    b = ((b ^ a) - _rotated(a, 25)) & _MASK
+    c = ((c ^ b) - _rotated(b, 16)) & _MASK
+    a = ((a ^ c) - _rotated(c, 4)) & _MASK
+    b = ((b ^ a) - _rotated(a, 14)) & _MASK
+    return ((c ^ b) - _rotated(b, 24)) & _MASK
+
+
+def _rotated(value: int, places: int) -> int:
+    return ((value << places) | (value >> (32 - places))) & _MASK

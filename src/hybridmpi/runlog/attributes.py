@@ -1,13 +1,14 @@
 """What a run file says of its run besides the tables."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 from hybridmpi.errors import UserError
 from hybridmpi.runlog import schema
-from hybridmpi.runlog.run_file import open_run_file
-from hybridmpi.runlog.stored import attributes, json_table
+from hybridmpi.runlog.reading.damage import damage_told
+from hybridmpi.runlog.reading.process import read
 
 _STATUSES = (schema.RUNNING, *schema.END_STATUSES)
 _TEXTS = ("engine", "evaluated_on", "instruction_set", "hybridmpi_version", "error")
@@ -22,6 +23,7 @@ _MOST = {
     "resumed_at_version": 2**53,
     "shared_out_anew": 1,
 }
+_DEEPEST = 32  # tables within tables
 
 
 class Attributes(dict[str, Any]):
@@ -35,13 +37,12 @@ class Attributes(dict[str, Any]):
         self._path = path
 
     @classmethod
-    def of(cls, path: Path, file: Any) -> "Attributes":
-        """Take those of an open file.
+    def of(cls, path: Path, given: dict[str, Any]) -> "Attributes":
+        """Take those that a file holds.
 
         Raises:
             ValueError: If they are not those of a run.
         """
-        given = attributes(file)
         for name, unknown in schema.ENDINGS.items():
             value = given.get(name, unknown)
             if value == unknown or (isinstance(value, float) and math.isnan(value)):
@@ -73,8 +74,9 @@ def read_attributes(path: Path) -> Attributes:
     Raises:
         UserError: If it cannot be read.
     """
-    with open_run_file(path) as file:
-        return Attributes.of(path, file)
+    values = read("attributes", path).values
+    with damage_told(path):
+        return Attributes.of(path, values["attributes"])
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -87,3 +89,23 @@ def _check(given: dict[str, Any]) -> None:
     for name in _TEXTS:
         if not isinstance(given.get(name, ""), str):
             raise ValueError(f"its attribute {name} is {given[name]!r}")
+
+
+def json_table(text: Any, name: str) -> dict[str, Any]:
+    """Return the table that is written as JSON.
+
+    Raises:
+        ValueError: If it is none, or nested too deeply to be one of ours.
+        RecursionError: If it is nested more deeply than that.
+    """
+    table = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(table, dict) or _is_deeper(table, _DEEPEST):
+        raise ValueError(f"{name} is no table in JSON")
+    return table
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)

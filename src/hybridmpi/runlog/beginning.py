@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError
-from hybridmpi.runlog.run_file import open_run_file
+from hybridmpi.runlog.reading.process import read
 from hybridmpi.runlog.schema import GRADIENTS, LOGS
-from hybridmpi.runlog.stored import table_dataset
 
 
 def read_beginning(
@@ -25,16 +24,13 @@ def read_beginning(
     Raises:
         UserError: If the file cannot be read, or holds less than that.
     """
-    rows: dict[str, NDArray[np.void]] = {}
-    with open_run_file(path) as file:
-        for table in LOGS:
-            held = table_dataset(file, table)
-            if len(held) < counts[table.name]:
-                raise UserError(
-                    f"'{path}' holds {len(held)} rows of {table.name}, but the checkpoint was "
-                    f"taken after {counts[table.name]}; take the run file that it belongs to"
-                )
-            rows[table.name] = held[: counts[table.name]]
+    rows = read("beginning", path, dict(counts)).arrays
+    for table in LOGS:
+        if len(rows[table.name]) < counts[table.name]:
+            raise UserError(
+                f"'{path}' holds {len(rows[table.name])} rows of {table.name}, but the checkpoint "
+                f"was taken after {counts[table.name]}; take the run file that it belongs to"
+            )
     gradients = rows[GRADIENTS.name]
     is_later = gradients["step"] > version
     gradients["step"][is_later], gradients["weight"][is_later] = -1, 0

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybridmpi.runlog import stored
-from hybridmpi.runlog.attributes import Attributes
-from hybridmpi.runlog.content import content_hash
+from hybridmpi.runlog.attributes import Attributes, json_table
+from hybridmpi.runlog.content import PARTS, content_hash
 from hybridmpi.runlog.plausible import check
+from hybridmpi.runlog.reading.damage import damage_told
+from hybridmpi.runlog.reading.process import read
 from hybridmpi.runlog.run import Run
-from hybridmpi.runlog.run_file import open_run_file
 from hybridmpi.runlog.schema import LOGS, SNAPSHOTS, WORKERS, Table
 
 
@@ -26,39 +26,30 @@ def read_run(path: str | Path) -> Run:
         UserError: If the file is not there, is no run file, or is damaged.
     """
     path = Path(path)
-    with open_run_file(path) as file:
-        attributes = Attributes.of(path, file)
-        rows = {table.name: stored.table_dataset(file, table)[()] for table in (*LOGS, WORKERS)}
-        held = stored.vectors(file, "final", 1)
-        final, final_version = held[()], int(stored.attribute(held, "version"))
-        _check_content(attributes, *rows.values(), final)
+    values, arrays = read("content", path)
+    with damage_told(path):
+        attributes = Attributes.of(path, values["attributes"])
+        _check_content(attributes, arrays)
         run = Run(
             path=path,
             status=attributes.pop("status"),
-            config=stored.json_table(attributes.pop("config"), "its config"),
-            layout=stored.json_table(attributes.pop("layout"), "its layout"),
+            config=json_table(attributes.pop("config"), "its config"),
+            layout=json_table(attributes.pop("layout"), "its layout"),
             attributes=attributes,
-            **{table.name: _frame(table, rows[table.name]) for table in (*LOGS, WORKERS)},
-            snapshots=_frame(SNAPSHOTS, _snapshots(file)),
-            final=final if final_version >= 0 else None,
-            final_version=final_version,
+            **{table.name: _frame(table, arrays[table.name]) for table in (*LOGS, WORKERS)},
+            snapshots=_frame(SNAPSHOTS, arrays.get(SNAPSHOTS.name, np.empty(0, SNAPSHOTS.dtype))),
+            final=arrays["final"] if values["final_version"] >= 0 else None,
+            final_version=values["final_version"],
         )
         check(run)
     return run
 
 
-def _check_content(attributes: Attributes, *parts: NDArray[Any]) -> None:
+def _check_content(attributes: Attributes, arrays: dict[str, NDArray[Any]]) -> None:
     """Notice damage to the rows of a run that has ended; HDF5 has no checksum of them."""
     known = attributes.get("content_sha256")
-    if known is not None and known != content_hash(parts):
+    if known is not None and known != content_hash(arrays[part] for part in PARTS):
         raise ValueError("its rows are not those that it was closed with")
-
-
-def _snapshots(file: Any) -> NDArray[np.void]:
-    if not stored.has_group(file, SNAPSHOTS.name.partition("/")[0]):
-        return np.empty(0, SNAPSHOTS.dtype)
-    rows: NDArray[np.void] = stored.table_dataset(file, SNAPSHOTS)[()]
-    return rows
 
 
 def _frame(table: Table, rows: NDArray[np.void]) -> pd.DataFrame:

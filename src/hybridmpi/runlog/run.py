@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.runlog.attributes import Attributes
-from hybridmpi.runlog.run_file import open_run_file
-from hybridmpi.runlog.stored import vectors
+from hybridmpi.runlog.reading.process import read
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Run:
         if not numbers.size:
             kept = ", ".join(map(str, self.snapshots.version.unique())) or "none"
             raise UserError(f"'{self.path}' holds no snapshot of version {version}; kept: {kept}")
-        with open_run_file(self.path) as file:
-            held = vectors(file, "snapshots/parameters", 2)
-            parameters: NDArray[np.float32] = held[int(numbers[0])]
+        parameters: NDArray[np.float32] = read("snapshot", self.path, int(numbers[0])).arrays[
+            "snapshot"
+        ]
         return parameters

@@ -6,7 +6,6 @@ and datasets of any size with nothing in them would fill the memory. What is lef
 proportion to the length of the file.
 """
 
-import json
 import os
 from typing import Any
 
@@ -18,7 +17,6 @@ from hybridmpi.runlog.schema import LONGEST_TEXT, Table
 # A dataset may claim so much more than its file holds: rows whose writing was broken off.
 _BROKEN_OFF_BYTES = 2**26
 _MOST_ATTRIBUTES = 100
-_DEEPEST = 32  # tables within tables
 
 
 def dataset(file: Any, name: str) -> Any:
@@ -106,23 +104,3 @@ def attribute(item: Any, name: str) -> str | int | float:
         if isinstance(plain, (str, int, float)):
             return plain
     raise ValueError(f"the attribute {name} is neither a text nor a number")
-
-
-def json_table(text: Any, name: str) -> dict[str, Any]:
-    """Return the table that is written as JSON.
-
-    Raises:
-        ValueError: If it is none, or nested too deeply to be one of ours.
-        RecursionError: If it is nested more deeply than that.
-    """
-    table = json.loads(text) if isinstance(text, str) else None
-    if not isinstance(table, dict) or _is_deeper(table, _DEEPEST):
-        raise ValueError(f"{name} is no table in JSON")
-    return table
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from hybridmpi.errors import UserError, nearest
-from hybridmpi.runlog.hdf5_blocks import check_sizes
+from hybridmpi.runlog.reading.damage import damage_told
 from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
 
 # The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
@@ -21,9 +21,6 @@ from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
 _SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _WRITING, _SWMR_WRITING = 1, 4
-
-# What h5py, numpy and our checks raise where a file holds something else than a run.
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError)
 
 # Between two states of its writer a file cannot be opened, for some milliseconds.
 _CHANGING_S = 1.0
@@ -37,15 +34,9 @@ def open_run_file(path: Path) -> Iterator[Any]:
     Raises:
         UserError: If it is not there, is no run file, is damaged or has another schema version.
     """
-    try:
-        with _open(path) as file:
-            check_sizes(path)
-            _check_schema(path, file)
-            yield file
-    except MemoryError as error:
-        raise UserError(f"'{path}' needs more memory than there is; read it elsewhere") from error
-    except _DAMAGE as error:
-        raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error
+    with damage_told(path), _open(path) as file:
+        _check_schema(path, file)
+        yield file
 
 
 def _open(path: Path) -> Any:
