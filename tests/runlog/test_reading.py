@@ -127,6 +127,14 @@ def test_the_process_is_kept_and_ended_when_it_is_idle(
     assert len(read_run(small_run).gradients) == 5
 
 
+def test_files_that_are_not_there_cost_no_process_each(small_run: Path) -> None:
+    read_run(small_run)
+    (kept,) = readers()
+    with pytest.raises(UserError, match="is not there"):
+        read_attributes(small_run.with_name("other.h5"))
+    assert readers() == [kept]
+
+
 def test_process_that_was_killed_between_two_files_is_replaced(small_run: Path) -> None:
     read_run(small_run)
     (kept,) = readers()

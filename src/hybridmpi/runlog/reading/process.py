@@ -74,7 +74,8 @@ class _Program:
             too_late.cancel()
         if "values" in head:
             return Reading(head["values"], arrays)
-        self.end()  # HDF5 may have been left in a state in which it crashes of the next file
+        if Path(request["path"]).exists():
+            self.end()  # HDF5 may be in a state in which it crashes of the next file
         if "refused" in head:
             raise UserError(head["refused"])
         raise RuntimeError(f"'{request['path']}' could not be read:\n{head['failed']}")
