@@ -41,7 +41,7 @@ def test_script_of_a_job_is_printed(job: str) -> None:
 
 
 def test_script_without_a_job_takes_it_as_an_argument() -> None:
-    result = invoke("--seeds", "0-4")
+    result = invoke("--array", "0-4")
     assert result.stdout == batch_script(Request(2, 26, "1:00:00", "0-4"))
 
 
@@ -62,7 +62,7 @@ def test_submitted_script_is_the_printed_one(job: str, monkeypatch: pytest.Monke
     [
         (("--set", "checkpoint.every_s="), "asks for no checkpoints"),
         (("--set", "run.sed=3"), "did you mean 'seed'?"),
-        (("--seeds", "0-9", "--set", "run.output=run.h5"), "put {seed} into it"),
+        (("--array", "0-9", "--set", "run.output=run.h5"), "put {seed} into it"),
         (("--sbatch", "-p gpu"), "without dashes"),
     ],
 )
@@ -83,3 +83,31 @@ def test_submission_needs_a_job() -> None:
 
 def test_job_is_found_from_the_folder_in_which_it_is_submitted(job: str) -> None:
     assert shlex.split(invoke(job).stdout.splitlines()[-1])[-1] == job
+
+
+def fill(folder: Path, *numbers: str, job: str = JOB) -> str:
+    folder.mkdir()
+    for number in numbers:
+        (folder / f"{number}.toml").write_text(job)
+    return str(folder)
+
+
+def test_folder_of_jobs_is_an_array_of_all_of_them(tmp_path: Path) -> None:
+    jobs = fill(tmp_path / "jobs", "0", "1", "2")
+    assert "#SBATCH --array=0-2\n" in invoke(jobs).stdout
+    assert "#SBATCH --array=1%2\n" in invoke(jobs, "--array", "1%2").stdout
+
+
+@pytest.mark.parametrize("numbers", [(), ("1", "2"), ("0", "2"), ("job",)])
+def test_folder_without_numbered_jobs_is_refused(tmp_path: Path, numbers: tuple[str, ...]) -> None:
+    result = invoke(fill(tmp_path / "jobs", *numbers), "--submit")
+    assert result.exit_code == 2
+    assert "does not hold the jobs 0.toml, 1.toml, ...; name a job file" in result.stderr
+
+
+def test_mistake_in_one_job_of_a_folder_is_told(tmp_path: Path) -> None:
+    jobs = fill(tmp_path / "jobs", "0", "1")
+    (tmp_path / "jobs" / "1.toml").write_text("run = { seed = 'x' }\n")
+    result = invoke(jobs, "--submit")
+    assert result.exit_code == 2
+    assert "1.toml" in result.stderr

@@ -44,3 +44,16 @@ def test_runs_under_mpi_are_made_one_after_the_other(ranks: Any) -> None:
     assert ended.exit_code == 0, ended
     assert "2 of 2 runs are there" in ended.stdout
     assert engines_of_complete_runs(ranks) == ["mpi"] * 2
+
+
+def test_runs_made_from_job_files_are_those_of_the_experiment(ranks: Any) -> None:
+    prepare(ranks, 'engine = "mpi"\nranks = 3\n', seeds=1)
+    written = ranks.without_mpirun("-m", "hybridmpi", *COMMAND, "--write-jobs")
+    assert written.exit_code == 0, written
+    assert "2 jobs are in out/jobs, of 3 ranks each" in written.stdout
+    more = ("--set", "checkpoint.every_s=60")
+    launch = ("launch", "-n", "3", "out/jobs/1.toml", *more)
+    launched = ranks.without_mpirun("-m", "hybridmpi", *launch)
+    assert launched.exit_code == 0, launched
+    ended = ranks.without_mpirun("-m", "hybridmpi", *COMMAND, "--dry-run")
+    assert "2 runs, 1 of them there already" in ended.stdout

@@ -27,6 +27,20 @@ def command(script: str) -> list[str]:
     return shlex.split(script.splitlines()[-1])
 
 
+def run_script(script: str, folder: Path, *arguments: str) -> list[str]:
+    """Run a script whose program is printf, and return what that was given."""
+    (folder / "script").write_text(script)
+    done = subprocess.run(
+        ["bash", "script", *arguments],
+        cwd=folder,
+        env={"SLURM_NTASKS": "26", "SLURM_ARRAY_TASK_ID": "7", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        timeout=10,
+        check=True,
+    )
+    return done.stdout.decode().split("\0")[:-1]
+
+
 def test_job_asks_for_nodes_a_signal_and_to_be_requeued() -> None:
     assert directives(batch_script(request(), name="my job")) == [
         "job-name='my job'",
@@ -58,21 +72,38 @@ def test_mpirun_takes_the_place_of_srun() -> None:
 def test_nothing_in_an_argument_is_read_by_the_shell(tmp_path: Path) -> None:
     given = ["a 'b'.toml", "--set", "model.name=$(touch hurt)`touch hurt`;touch hurt\nnow"]
     script = batch_script(request(), program=["printf", "%s\\0"], train_args=given)
-    path = tmp_path / "script"
-    path.write_text(script)
-    environment = {"SLURM_NTASKS": "26", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        ["bash", path], cwd=tmp_path, env=environment, capture_output=True, timeout=10, check=True
-    )
-    said = done.stdout.decode().split("\0")[:-1]
+    said = run_script(script, tmp_path)
     assert said == ["launch", "-n", "26", "--srun", "--requeue", *given]
     assert [path.name for path in tmp_path.iterdir()] == ["script"]
 
 
-def test_sweep_is_an_array_with_a_seed_and_a_log_each() -> None:
-    script = batch_script(request(seeds="0-9%4"), train_args=["job.toml"])
+def test_sweep_is_an_array_with_a_log_each() -> None:
+    script = batch_script(request(array="0-9%4"), train_args=["job.toml"])
     assert {"array=0-9%4", "output=%x-%A_%a.log"} <= set(directives(script))
-    assert command(script)[-3:] == ["job.toml", "--set", "run.seed=$SLURM_ARRAY_TASK_ID"]
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+@pytest.mark.parametrize(
+    ("job", "run"),
+    [
+        ("my job.toml", ["my job.toml", "--set", "a=$b", "--set", "run.seed=7"]),
+        ("my jobs", ["my jobs/7.toml", "--set", "a=$b"]),
+    ],
+)
+def test_sweep_makes_the_run_of_its_seed_or_of_its_job(
+    tmp_path: Path, job: str, run: list[str], is_given: bool
+) -> None:
+    (tmp_path / "my jobs").mkdir()
+    arguments = [job, "--set", "a=$b"]
+    script = batch_script(
+        request(array="0-9"),
+        program=["printf", "%s\\0"],
+        train_args=arguments if is_given else None,
+    )
+    assert run_script(script, tmp_path, *([] if is_given else arguments)) == [
+        *("launch", "-n", "26", "--srun", "--requeue"),
+        *run,
+    ]
 
 
 def test_further_options_come_last_so_that_they_count() -> None:
@@ -82,11 +113,11 @@ def test_further_options_come_last_so_that_they_count() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("train", None), ("sweep", "0-9")])
-def test_scripts_of_the_project_are_made_by_the_command(name: str, seeds: str | None) -> None:
+@pytest.mark.parametrize(("name", "array"), [("train", None), ("sweep", "0-9")])
+def test_scripts_of_the_project_are_made_by_the_command(name: str, array: str | None) -> None:
     # hybridmpi slurm --nodes 2 --ranks 26 --time 1:00:00 > slurm/train.sbatch
-    # hybridmpi slurm --nodes 2 --ranks 26 --time 1:00:00 --seeds 0-9 > slurm/sweep.sbatch
-    assert (FOLDER / f"{name}.sbatch").read_text() == batch_script(request(seeds=seeds))
+    # hybridmpi slurm --nodes 2 --ranks 26 --time 1:00:00 --array 0-9 > slurm/sweep.sbatch
+    assert (FOLDER / f"{name}.sbatch").read_text() == batch_script(request(array=array))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +148,8 @@ def test_other_time_limits_are_refused(text: str) -> None:
         ({"nodes": 0}, "between 1 and the number of ranks"),
         ({"nodes": 27}, r"nodes is 27, but must be between 1 and the number of ranks \(26\)"),
         ({"time": "1:00"}, "'1:00' is 60 s, but must be at least 300 s"),
-        ({"seeds": "ten"}, "seeds are 'ten'"),
-        ({"seeds": "0-9%0"}, "0-99%4 runs four at a time"),
+        ({"array": "ten"}, "array is 'ten'"),
+        ({"array": "0-9%0"}, "0-99%4 runs four at a time"),
         ({"options": ("--partition=gpu",)}, "without dashes"),
         ({"options": ("comment=a\n#SBATCH --x",)}, "must be an option of sbatch"),
         ({"options": ("time=5",)}, "time cannot be given here; give --time"),

@@ -13,6 +13,7 @@ from hybridmpi.resources import usable_cores
 
 if TYPE_CHECKING:
     from hybridmpi.experiments.compare import Comparison
+    from hybridmpi.experiments.plan import Plan
 
 _LISTED = 10
 
@@ -32,6 +33,11 @@ _LISTED = 10
     help="Runs to simulate at a time.  [default: as many as there are usable cores]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be run and how long; run nothing.")
+@click.option(
+    "--write-jobs",
+    is_flag=True,
+    help="Make no runs; write a job file for each into FOLDER/jobs, for `hybridmpi slurm`.",
+)
 @click.option("--retry-failed", is_flag=True, help="Make runs that failed again, too.")
 @settings_option
 @click.pass_context
@@ -41,6 +47,7 @@ def compare(
     folder: Path,
     processes: int | None,
     dry_run: bool,
+    write_jobs: bool,
     retry_failed: bool,
     settings: tuple[str, ...],
 ) -> None:
@@ -49,7 +56,8 @@ def compare(
     What is there already is not made again, so that an experiment can be cut short at any time and
     gone on with by the same command. --set replaces fields of the base job.
 
-    On a cluster: mpirun -n N python -m mpi4py.futures -m hybridmpi compare ...
+    On a cluster: mpirun -n N python -m mpi4py.futures -m hybridmpi compare ... shares simulated
+    runs out; for runs that are ranks themselves, --write-jobs.
 
     Example: hybridmpi compare jobs/experiment-digits.toml --out digits
 
@@ -65,6 +73,9 @@ def compare(
         from hybridmpi.cli.dry_run import show_plan
 
         show_plan(planned, folder, processes)
+        return
+    if write_jobs:
+        _write_jobs(planned, folder, experiment)
         return
     from hybridmpi.cli.interruption import Interruption
     from hybridmpi.cli.progress.experiment import watch_runs
@@ -85,6 +96,18 @@ def compare(
     if reason := interruption.reason():
         context.exit(128 + signal.Signals[reason])
     context.exit(1 if comparison.of("missing") else 0)
+
+
+def _write_jobs(planned: "Plan", folder: Path, experiment: Path) -> None:
+    from hybridmpi.experiments.job_files import write_job_files
+
+    jobs = write_job_files(planned, folder, experiment)
+    ranks = planned.experiment.ranks
+    click.echo(
+        f"{len(planned.runs)} jobs are in {jobs}, of {ranks} ranks each\n"
+        f"Next: hybridmpi slurm {jobs} --ranks {ranks} --nodes N --time LIMIT --submit\n"
+        f"Then: hybridmpi report {folder}"
+    )
 
 
 def _conclude(comparison: "Comparison", folder: Path, interrupted_by: str) -> None:

@@ -33,9 +33,11 @@ from hybridmpi.slurm.script import Launcher, Request, batch_script
     "the mpirun of either.",
 )
 @click.option(
-    "--seeds",
-    metavar="SEEDS",
-    help="A job array, one run per seed: 0-9, 1,3,5, or 0-99%4 for four at a time.",
+    "--array",
+    metavar="NUMBERS",
+    help="A job array: a run for each of these seeds, or, where JOB.toml is a folder, for each of "
+    "its jobs with these numbers: 0-9, 1,3,5, or 0-99%4 for four at a time.  [default: no array, "
+    "but all jobs of a folder]",
 )
 @click.option(
     "--sbatch",
@@ -53,7 +55,7 @@ def slurm(
     ranks: int,
     time: str,
     launcher: Launcher,
-    seeds: str | None,
+    array: str | None,
     options: tuple[str, ...],
     settings: tuple[str, ...],
     submit: bool,
@@ -62,18 +64,21 @@ def slurm(
 
     Shortly before the time limit the run is stopped in order, and the job put back into the queue;
     it goes on from its newest checkpoint, as after a lost node. So JOB.toml needs [checkpoint].
-    Without a JOB.toml the script takes it, and options of `hybridmpi train`, as arguments.
+    Without a JOB.toml the script takes it, and options of `hybridmpi train`, as arguments. The
+    folder of jobs that `hybridmpi compare --write-jobs` has written can take its place.
 
     Example: hybridmpi slurm jobs/mnist.toml --set checkpoint.every_s=60 --nodes 2 --ranks 26 --time
     1:00:00 --submit
     """
-    request = Request(nodes, ranks, time, seeds, options)
+    if array is None and job is not None and job.is_dir():
+        array = _all_of(job)
+    request = Request(nodes, ranks, time, array, options)
     if job is None:
         if submit or settings:
             raise UserError("--submit and --set need a JOB.toml; name one in front of them")
         click.echo(batch_script(request, launcher=launcher), nl=False)
         return
-    _check_job(job, settings, is_sweep=seeds is not None)
+    _check(job, settings, request)
     script = batch_script(
         request,
         name=job.stem,
@@ -89,13 +94,39 @@ def slurm(
     click.echo(f"Submitted batch job {put_into_queue(script)}")
 
 
-def _check_job(job: Path, settings: Sequence[str], *, is_sweep: bool) -> None:
-    """Have mistakes in the job told now, not when it starts."""
+def _all_of(folder: Path) -> str:
+    """Return the numbers of all jobs of a folder."""
+    numbers = sorted(int(path.stem) for path in folder.glob("*.toml") if path.stem.isdecimal())
+    if numbers != list(range(len(numbers))) or not numbers:
+        raise UserError(
+            f"'{folder}' does not hold the jobs 0.toml, 1.toml, ...; name a job file, or a folder "
+            "that `hybridmpi compare --write-jobs` has filled"
+        )
+    return f"0-{numbers[-1]}"
+
+
+def _check(job: Path, settings: Sequence[str], request: Request) -> None:
+    """Have mistakes in jobs told now, not when they start."""
     from hybridmpi.cli.go_on import job_with_checkpoints
 
-    checked = job_with_checkpoints(job, settings)
-    if is_sweep and "{seed}" not in checked.run.output:
+    if job.is_dir():
+        _check_ranks(job, request.ranks)
+        for path in sorted(job.glob("*.toml")):
+            job_with_checkpoints(path, settings)
+        return
+    output = job_with_checkpoints(job, settings).run.output
+    if request.array is not None and "{seed}" not in output:
         raise UserError(
-            f"run.output is '{checked.run.output}', the same file for all seeds; put {{seed}} into "
-            "it"
+            f"run.output is '{output}', the same file for all seeds; put {{seed}} into it"
+        )
+
+
+def _check_ranks(folder: Path, ranks: int) -> None:
+    from hybridmpi.experiments.job_files import ranks_of
+
+    asked = ranks_of(folder)
+    if asked is not None and ranks != asked:
+        raise UserError(
+            f"--ranks is {ranks}, but the experiment's runs are of {asked} ranks; give --ranks "
+            f"{asked}"
         )

@@ -9,7 +9,8 @@ Two jobs have one canonical form only where they provably make the same run, bit
 - With one worker, or where all workers wait for each step and none can be lost, no gradient is ever
   stale, and the rule for stale ones is never asked.
 - Delays that nobody has, the [simulate] section under MPI, and the form of the broadcast in virtual
-  time change nothing. Nor does where data lie and a run file goes.
+  time change nothing. Nor does where data lie and a run file goes, nor how often there is a
+  checkpoint.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ def canonical(job: Job, engine: str, num_workers: int) -> dict[str, Any]:
     """
     form: dict[str, Any] = job.model_dump(mode="json")
     form |= {"engine": engine, "num_workers": num_workers, "method": _method(job, num_workers)}
-    del form["run"]["output"], form["data"]["root"], form["data"]["download"]
+    del form["run"]["output"], form["data"]["root"], form["data"]["download"], form["checkpoint"]
     if int(job.delays.fraction * num_workers) == 0:
         del form["delays"]
     if engine == "mpi":

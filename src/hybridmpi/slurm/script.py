@@ -14,15 +14,15 @@ Launcher = Literal["srun", "mpirun"]
 # Slurm may send the signal a minute early; ranks then have 30 s (supervise.STOP_LIMIT_S) to stop.
 SIGNAL_S = 90
 _SHORTEST_S = 300
-_SEED = r"\d+(-\d+(:\d+)?)?"
-_SEEDS = re.compile(rf"{_SEED}(,{_SEED})*(%[1-9]\d*)?")
+_NUMBERS = r"\d+(-\d+(:\d+)?)?"
+_ARRAY = re.compile(rf"{_NUMBERS}(,{_NUMBERS})*(%[1-9]\d*)?")
 _OPTION = re.compile(r"[a-z][a-z-]*(=.+)?")
 # What the script itself says, and why a user must not say otherwise.
 _OWN = {
     "nodes": "give --nodes",
     "ntasks": "give --ranks",
     "time": "give --time",
-    "array": "give --seeds",
+    "array": "give --array",
     "signal": "it ends the run before the time limit",
     "requeue": "it is there already",
     "no-requeue": "the run goes on after a requeue",
@@ -41,7 +41,15 @@ _USAGE = """\
 # looked for as where sbatch is called.
 """
 _USAGE_OF_SWEEP = """\
-# One run per seed, each a job of an array.
+# A run for each number of the job array: with that seed; or, where a folder takes the place of
+# JOB.toml, of the job in it that has the number (hybridmpi compare --write-jobs).
+"""
+_CHOICE = """\
+if [ -d "$1" ]; then
+    set -- "$1/$SLURM_ARRAY_TASK_ID.toml" "${@:2}"
+else
+    set -- "$@" --set run.seed="$SLURM_ARRAY_TASK_ID"
+fi
 """
 
 
@@ -53,14 +61,14 @@ class Request:
         nodes: Number of nodes.
         ranks: The server and its workers, over all nodes.
         time: The time limit, as Slurm writes it.
-        seeds: A job array of one run each, as Slurm writes it: 0-9, 1,3,5 or 0-99%4.
+        array: Numbers of runs, or their seeds, as Slurm writes them: 0-9, 1,3,5 or 0-99%4.
         options: Further options of sbatch, without dashes: "partition=gpu".
     """
 
     nodes: int
     ranks: int
     time: str
-    seeds: str | None = None
+    array: str | None = None
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -76,9 +84,9 @@ class Request:
                 f"least {_SHORTEST_S} s, since the run is stopped some minutes before it; an hour "
                 "is '1:00:00', or '60'"
             )
-        if self.seeds is not None and not _SEEDS.fullmatch(self.seeds):
+        if self.array is not None and not _ARRAY.fullmatch(self.array):
             raise UserError(
-                f"the seeds are '{self.seeds}', but must be numbers and ranges, such as 0-9 or "
+                f"the array is '{self.array}', but must be numbers and ranges, such as 0-9 or "
                 "1,3,5; 0-99%4 runs four at a time"
             )
         for option in self.options:
@@ -100,20 +108,27 @@ def batch_script(
         name: The job's name.
         program: How hybridmpi is called on the nodes.
         launcher: What starts the ranks.
-        train_args: The job file and the options of `hybridmpi train`; if not given, the script
-            takes them as its own arguments.
+        train_args: The job file, or for an array a folder of them, and the options of `hybridmpi
+            train`; if not given, the script takes them as its own arguments.
     """
-    sweep = _USAGE_OF_SWEEP if request.seeds else ""
-    usage = f"{_USAGE}{sweep}#\n" if train_args is None else sweep
-    lines = "".join(f"#SBATCH --{option}\n" for option in _options(request, name))
+    usage = [
+        *([_USAGE] if train_args is None else []),
+        *([_USAGE_OF_SWEEP] if request.array else []),
+    ]
+    head = "".join(usage) + ("#\n" if train_args is None else "")
+    directives = "".join(f"#SBATCH --{option}\n" for option in _options(request, name))
+    given = '"$@"' if train_args is None else shlex.join(train_args)
+    if request.array:
+        own = "" if train_args is None else f"set -- {given}\n"
+        choice, given = f"{own}{_CHOICE}", '"$@"'
+    else:
+        choice = ""
     command = [
         *("exec", shlex.join(program), 'launch -n "$SLURM_NTASKS"'),
         *(["--srun"] if launcher == "srun" else []),
-        "--requeue",
-        '"$@"' if train_args is None else shlex.join(train_args),
-        *(['--set run.seed="$SLURM_ARRAY_TASK_ID"'] if request.seeds else []),
+        *("--requeue", given),
     ]
-    return f"#!/bin/bash\n{usage}{_WHY}{lines}\n{' '.join(command)}\n"
+    return f"#!/bin/bash\n{head}{_WHY}{directives}\n{choice}{' '.join(command)}\n"
 
 
 def time_limit_s(text: str) -> int:
@@ -142,11 +157,11 @@ def _options(request: Request, name: str) -> list[str]:
         f"ntasks={request.ranks}",
         *_even_nodes(request),
         f"time={request.time}",
-        *([f"array={request.seeds}"] if request.seeds else []),
+        *([f"array={request.array}"] if request.array else []),
         f"signal=B:USR1@{SIGNAL_S}",
         "requeue",
         "open-mode=append",
-        f"output=%x-{'%A_%a' if request.seeds else '%j'}.log",
+        f"output=%x-{'%A_%a' if request.array else '%j'}.log",
         *(_quoted(option) for option in request.options),
     ]
 
