@@ -1,6 +1,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from hybridmpi.cli import launch as launch_module
 from hybridmpi.cli import main
 from hybridmpi.launcher import CommandLine, Mpi, Mpirun, Vendor
+from hybridmpi.runlog.writer import RunWriter
 from hybridmpi.supervise import Ending
 
 JOB = """
@@ -61,6 +63,34 @@ def test_line_is_shown_then_run_and_its_exit_code_returned(
     assert result.exit_code == 7
     assert result.stdout == ""
     assert result.stderr == f"{ran[0]}\n"
+
+
+@pytest.mark.parametrize(
+    ("is_there", "is_open", "exit_code"), [(True, False, 0), (True, True, 1), (False, True, 1)]
+)
+def test_exit_code_of_a_run_that_did_not_end_is_not_0(
+    job: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_run: Callable[..., RunWriter],
+    is_there: bool,
+    is_open: bool,
+    exit_code: int,
+) -> None:
+    def fake_supervise(_: CommandLine) -> int:
+        if is_there:
+            writer = new_run()
+            writer.flush()
+            killed = (tmp_path / "run.h5").read_bytes()
+            writer.close("complete")
+            if is_open:
+                (tmp_path / "run.h5").write_bytes(killed)
+        return 0
+
+    monkeypatch.setattr(launch_module, "supervise", fake_supervise)
+    result = invoke("-n", "2", job, "--set", f"run.output={tmp_path / 'run.h5'}")
+    assert result.exit_code == exit_code
+    assert ("ended with exit code 0, but before the run did" in result.stderr) is bool(exit_code)
 
 
 def test_terminal_gets_the_live_panel_at_its_size(

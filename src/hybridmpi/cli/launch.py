@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import click
 
@@ -81,7 +82,7 @@ def launch(
         return
     click.echo(str(line), err=True)
     if not requeue or allocation is None:
-        sys.exit(supervise(line))
+        sys.exit(_run(line, None if asked is None else asked.output))
     sys.exit(_run_in_queue(line, asked, allocation))
 
 
@@ -118,6 +119,21 @@ def _line(
             environment=os.environ,
         )
     return _with_terminal_size(line) if on_terminal else line
+
+
+def _run(line: CommandLine, output: Path | None) -> int:
+    """Run the line; return its exit code, unless that hides that the run has not ended."""
+    from hybridmpi.runlog.reading.superblock import is_closed
+
+    code = supervise(line)
+    if code or output is None or is_closed(output):
+        return code
+    click.echo(
+        "Error: the ranks ended with exit code 0, but before the run did; a node was lost, perhaps. "
+        f"What '{output}' holds can be read; go on with --resume, if the job writes checkpoints",
+        err=True,
+    )
+    return 1
 
 
 def _run_in_queue(line: CommandLine, asked: Task | None, allocation: Allocation) -> int:

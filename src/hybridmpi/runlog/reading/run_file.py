@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,16 +10,10 @@ from typing import Any
 
 import h5py
 
-from hybridmpi.errors import UserError, nearest
+from hybridmpi.errors import UserError
 from hybridmpi.runlog.reading.damage import damage_told
-from hybridmpi.runlog.schema import PAGE_BYTES, SCHEMA_VERSION
-
-# The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
-# flags of the writer, base address, address of the extension, end of file. HDF5 file format
-# specification, section II.A.
-_SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_WRITING, _SWMR_WRITING = 1, 4
+from hybridmpi.runlog.reading.superblock import SWMR_WRITING, WRITING, writer_flags
+from hybridmpi.runlog.schema import SCHEMA_VERSION
 
 # Between two states of its writer a file cannot be opened, for some milliseconds.
 _CHANGING_S = 1.0
@@ -43,13 +36,13 @@ def _open(path: Path) -> Any:
     """Open a file, once its writer neither begins nor ends to write."""
     deadline_s = time.monotonic() + _CHANGING_S
     while True:
-        flags = _writer_flags(path)
+        flags = writer_flags(path)
         try:
             # A killed writer leaves its flags set, and then HDF5 opens the file only in SWMR mode.
-            return _open_in_swmr_mode(path) if flags & _SWMR_WRITING else _open_at_rest(path)
+            return _open_in_swmr_mode(path) if flags & SWMR_WRITING else _open_at_rest(path)
         except OSError as error:
-            is_changing = flags & _WRITING and not flags & _SWMR_WRITING
-            if not is_changing and _writer_flags(path) == flags:
+            is_changing = flags & WRITING and not flags & SWMR_WRITING
+            if not is_changing and writer_flags(path) == flags:
                 raise
             if time.monotonic() > deadline_s:
                 raise UserError(
@@ -77,39 +70,6 @@ def _open_in_swmr_mode(path: Path) -> Any:
         limit(ctypes.c_int64(access.id), ctypes.c_uint(_READ_ATTEMPTS))
     flags = h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ
     return h5py.File(h5py.h5f.open(os.fsencode(path), flags, access))
-
-
-def _writer_flags(path: Path) -> int:
-    """Read the superblock, since HDF5 in SWMR mode waits for the rest of a file cut off."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_SUPERBLOCK.size)
-    except FileNotFoundError:
-        raise UserError(f"'{path}' is not there; {_others_in(path.parent, path.name)}") from None
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror}; name a run file") from error
-    if head[: len(_SIGNATURE)] != _SIGNATURE:
-        raise UserError(f"'{path}' is not an HDF5 file; name a run file of hybridmpi")
-    if len(head) < _SUPERBLOCK.size:
-        raise _cut_off(path, len(head))
-    _, version, _, _, flags, _, _, end = _SUPERBLOCK.unpack(head)
-    if version < 3:  # older forms lay these fields out otherwise
-        return 0
-    num_bytes = path.stat().st_size
-    if num_bytes < end - (PAGE_BYTES if flags & _SWMR_WRITING else 0):  # the last is not yet full
-        raise _cut_off(path, num_bytes)
-    return int(flags)
-
-
-def _cut_off(path: Path, num_bytes: int) -> UserError:
-    return UserError(
-        f"'{path}' is cut off after {num_bytes} bytes; copy it again, whole, or repeat the run"
-    )
-
-
-def _others_in(folder: Path, name: str) -> str:
-    others = [other.name for other in folder.glob("*.h5")]
-    return nearest(name, others) if others else f"there are no .h5 files in '{folder}'"
 
 
 def _check_schema(path: Path, file: Any) -> None:
