@@ -129,7 +129,7 @@ def _run(line: CommandLine, output: Path | None) -> int:
     if code or output is None or is_closed(output):
         return code
     click.echo(
-        "Error: the ranks ended with exit code 0, but before the run did; a node was lost, perhaps. "
+        "Error: the ranks ended with exit code 0, but before the run did: a node was lost? "
         f"What '{output}' holds can be read; go on with --resume, if the job writes checkpoints",
         err=True,
     )
