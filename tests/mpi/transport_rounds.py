@@ -34,11 +34,12 @@ def shared_frames(comm: MPI.Intracomm, form: str, size: int) -> SharedFrames:
 
 def server(comm: MPI.Intracomm, form: str, size: int) -> MessageServer:
     if form == "collective":
-        return CollectiveServer(comm, size, patience=PATIENCE)
+        return CollectiveServer(comm, size, patience=PATIENCE, broadcasts=comm)
     if form.startswith("shared"):
         shared, nodes = shared_frames(comm, form, size), nodes_of(comm, form)
         return SharedServer(comm, size, patience=PATIENCE, shared=shared, nodes=nodes)
-    return MessageServer(comm, size, patience=PATIENCE, broadcasts=form == "waiting-broadcast")
+    broadcasts = comm if form == "waiting-broadcast" else None
+    return MessageServer(comm, size, patience=PATIENCE, broadcasts=broadcasts)
 
 
 def worker(comm: MPI.Intracomm, form: str, size: int, *, cancels: bool) -> MessageWorker:
@@ -54,7 +55,7 @@ def worker(comm: MPI.Intracomm, form: str, size: int, *, cancels: bool) -> Messa
             row=comm.rank - 1,
         )
     kind = CollectiveWorker if form == "collective" else MessageWorker
-    return kind(comm, size, patience=PATIENCE, can_be_cancelled=cancels)
+    return kind(comm, size, patience=PATIENCE, can_be_cancelled=cancels, broadcasts=comm)
 
 
 def arrivals(end: MessageServer, count: int) -> list[Push]:

@@ -24,29 +24,31 @@ BROADCAST_LIMIT_S = 300.0
 class CollectiveServer(MessageServer):
     """Rank 0's end of the transport with collective broadcasts."""
 
-    def __init__(self, comm: MPI.Intracomm, size: int, *, patience: Patience) -> None:
+    def __init__(
+        self, comm: MPI.Intracomm, size: int, *, patience: Patience, broadcasts: MPI.Intracomm
+    ) -> None:
         """See `MessageServer`."""
-        super().__init__(comm, size, patience=patience, broadcasts=False)
+        super().__init__(comm, size, patience=patience, broadcasts=broadcasts)
         self._outstanding: list[MPI.Request] = []
         self._has_stopped = False
 
     def publish(self, version: int) -> None:
         """Put the next parameters in force and broadcast them, once fewer than 4 are on the way."""
         super().publish(version)
-        if not self._lost:
-            self._announce(self._slot)
+        if self._broadcasts is not None:
+            self._announce(self._broadcasts, self._slot)
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Allow these workers to go on from the version in force."""
         del all_wait
         workers = self._present(workers)
         self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
-        if self._lost:
+        if self._broadcasts is None:
             self._send(self._slot, self._slot.frame.whole, workers, Tag.RESCUE)
 
     def stop(self, workers: Sequence[int]) -> None:
         """Tell these workers that the run is over."""
-        if self._lost:
+        if self._broadcasts is None:
             super().stop(workers)
             return
         if not self._has_stopped:
@@ -55,25 +57,17 @@ class CollectiveServer(MessageServer):
             self._left.append(last)
             last.frame.vector.copy_(self.parameters)
             last.frame.write_release(self._version, Action.STOP, Form.COLLECTIVE)
-            self._announce(last)
+            self._announce(self._broadcasts, last)
         self._send_headers(workers, Action.STOP, Form.COLLECTIVE)
 
-    def lose(self, worker: int) -> None:
-        """Give up broadcasts, and see to it that nobody waits for one.
-
-        Those that are under way may never end; the slots that they send from are not used again.
-        """
-        super().lose(worker)
-        self._rescue()
-
-    def _announce(self, slot: Slot) -> None:
+    def _announce(self, ranks: MPI.Intracomm, slot: Slot) -> None:
         if not wait_until(self._has_room, self._patience, BROADCAST_LIMIT_S):
             raise TimeoutError(
                 f"{MOST_OUTSTANDING} broadcasts have not ended within {BROADCAST_LIMIT_S:.0f} s; "
                 "a worker takes no part in them"
             )
         if not lost_ranks(self._comm):
-            self._outstanding.append(self._broadcast(slot))
+            self._outstanding.append(self._broadcast(ranks, slot))
 
     def _has_room(self) -> bool:
         self._outstanding = [request for request in self._outstanding if not is_done(request)]
@@ -90,6 +84,7 @@ class CollectiveWorker(MessageWorker):
         *,
         patience: Patience,
         can_be_cancelled: bool,
+        broadcasts: MPI.Intracomm,
         losses: Sequence[int] = (),
     ) -> None:
         """Begin to take part in the first broadcast."""
@@ -98,6 +93,7 @@ class CollectiveWorker(MessageWorker):
             size,
             patience=patience,
             can_be_cancelled=can_be_cancelled,
+            broadcasts=broadcasts,
             losses=losses,
             landing_size=0,
         )

@@ -75,16 +75,17 @@ class MessageServer:
         size: int,
         *,
         patience: Patience,
-        broadcasts: bool,
+        broadcasts: MPI.Intracomm | None,
         num_rows: int = NUM_ROWS,
     ) -> None:
         """Allocate rows for the pushes of all workers, ranks 1 to N of `comm`.
 
         Args:
-            comm: Rank 0 is the server; all other ranks are workers.
+            comm: Rank 0 is the server; all other ranks are workers. Nothing collective goes by it.
             size: Elements of a flat vector, parameters and buffers.
             patience: How to wait.
-            broadcasts: Whether parameters go out by a broadcast when all active workers wait.
+            broadcasts: The same ranks, if parameters go out by a broadcast when all active workers
+                wait.
             num_rows: Rows for pushes that come as messages.
         """
         self.bytes_sent = 0
@@ -174,9 +175,9 @@ class MessageServer:
 
     def release(self, workers: Sequence[int], *, all_wait: bool) -> None:
         """Send the version in force to these workers."""
-        if all_wait and self._broadcasts:
+        if all_wait and self._broadcasts is not None:
             self._send_headers(workers, Action.COMPUTE, Form.COLLECTIVE)
-            self._broadcast(self._slot)
+            self._broadcast(self._broadcasts, self._slot)
             return
         self._send(self._slot, self._slot.frame.whole, self._present(workers))
 
@@ -218,8 +219,8 @@ class MessageServer:
             self._retired.append((arriving, self._rows[arriving.row]))
             (self._rows[arriving.row],) = frames(1, self._size)
             self._free_rows.append(arriving.row)
-        if self._broadcasts:
-            self._broadcasts = False
+        if self._broadcasts is not None:
+            self._broadcasts = None
             self._rescue()
 
     def share_out_anew(self, lost: int) -> None:
@@ -317,9 +318,9 @@ class MessageServer:
         self._send(header, header.frame.header, workers)
         self._headers = [h for h in self._headers if not h.is_sent()] + [header]
 
-    def _broadcast(self, slot: Slot) -> MPI.Request:
+    def _broadcast(self, ranks: MPI.Intracomm, slot: Slot) -> MPI.Request:
         try:
-            request = self._comm.Ibcast((slot.frame.whole, MPI.FLOAT), 0)
+            request = ranks.Ibcast((slot.frame.whole, MPI.FLOAT), 0)
         except MPI.Exception as error:
             self._note_loss(error)
             return MPI.REQUEST_NULL
@@ -362,6 +363,7 @@ class MessageWorker:
         *,
         patience: Patience,
         can_be_cancelled: bool,
+        broadcasts: MPI.Intracomm | None = None,
         losses: Sequence[int] = (),
         landing_size: int | None = None,
     ) -> None:
@@ -373,6 +375,7 @@ class MessageWorker:
             patience: How to wait.
             can_be_cancelled: Whether a release may come while this worker computes; it then has
                 a second frame to land in.
+            broadcasts: As the server's.
             losses: What is known of losses before.
             landing_size: Elements behind a release's header, `size` if they are not given.
         """
@@ -383,6 +386,7 @@ class MessageWorker:
         self._patience = patience
         self._push_frame = frames(1, size)[0]
         self._can_be_cancelled = can_be_cancelled
+        self._broadcasts = broadcasts
         landing_size = size if landing_size is None else landing_size
         self._landing = frames(2 if can_be_cancelled else 1, landing_size)
         self._retired: list[tuple[Frame, MPI.Request]] = []
@@ -485,8 +489,9 @@ class MessageWorker:
         return frame
 
     def _join_broadcast(self, frame: Frame) -> MPI.Request:
+        assert self._broadcasts is not None
         try:
-            return self._comm.Ibcast((frame.whole, MPI.FLOAT), 0)
+            return self._broadcasts.Ibcast((frame.whole, MPI.FLOAT), 0)
         except MPI.Exception as error:
             raise_unless_loss(error)
             self._are_broadcasts_broken = True

@@ -135,7 +135,7 @@ class SharedServer(MessageServer):
         self._unused_slots = iter(range(len(shared.slots)))
         self._beside = [rank for rank in range(1, comm.size) if nodes[rank] == nodes[0]]
         num_rows = 0 if len(self._beside) == comm.size - 1 else NUM_ROWS
-        super().__init__(comm, size, patience=patience, broadcasts=False, num_rows=num_rows)
+        super().__init__(comm, size, patience=patience, broadcasts=None, num_rows=num_rows)
         self._workers = {rank: Released() for rank in range(1, comm.size)}
         for row, rank in enumerate(self._beside):
             self._workers[rank].row = row

@@ -73,13 +73,14 @@ def num_vectors(ranks: Ranks, transport: Transport) -> int:
 
 def server_end(ranks: Ranks, size: int, transport: Transport) -> MessageServer:
     """Return rank 0's end for flat vectors of `size` elements, once workers make theirs."""
-    comm, patience = ranks.comm, ranks.patience()
+    comm, patience = ranks.direct, ranks.patience()
     if transport == "shared":
         shared = _shared_frames(ranks, size)
         return SharedServer(comm, size, patience=patience, shared=shared, nodes=ranks.nodes)
     if transport == "collective":
-        return CollectiveServer(comm, size, patience=patience)
-    return MessageServer(comm, size, patience=patience, broadcasts=ranks.num_nodes > 1)
+        return CollectiveServer(comm, size, patience=patience, broadcasts=ranks.comm)
+    broadcasts = ranks.comm if ranks.num_nodes > 1 else None
+    return MessageServer(comm, size, patience=patience, broadcasts=broadcasts)
 
 
 def worker_end(
@@ -99,7 +100,7 @@ def worker_end(
         can_be_cancelled: Whether it may be released while it computes.
         losses: Those before this run went on; see `MessageWorker`.
     """
-    comm, patience = ranks.comm, ranks.patience()
+    comm, patience = ranks.direct, ranks.patience()
     if transport == "shared":
         return SharedWorker(
             comm,
@@ -112,7 +113,14 @@ def worker_end(
             row=ranks.node.rank - 1,
         )
     kind = CollectiveWorker if transport == "collective" else MessageWorker
-    return kind(comm, size, patience=patience, can_be_cancelled=can_be_cancelled, losses=losses)
+    return kind(
+        comm,
+        size,
+        patience=patience,
+        can_be_cancelled=can_be_cancelled,
+        broadcasts=ranks.comm,
+        losses=losses,
+    )
 
 
 def _shared_frames(ranks: Ranks, size: int) -> SharedFrames:

@@ -11,7 +11,10 @@ class Ranks:
     """This rank among all ranks, and among those of its node.
 
     Attributes:
-        comm: All ranks.
+        comm: All ranks, for what they do together.
+        direct: All ranks, for messages from one to another. Once a rank is lost, Open MPI may drop
+            messages of collectives, and whatever one rank sends another behind them in the same
+            communicator is never received.
         node: Those of this rank's node.
         memory: What these share.
         nodes: The node of each rank, named by its lowest rank.
@@ -23,7 +26,7 @@ class Ranks:
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
-        self.comm = world.Dup()
+        self.comm, self.direct = world.Dup(), world.Dup()
         self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
         self.memory = NodeMemory(self.node)
         self.cores = usable_cores()
@@ -48,6 +51,7 @@ class Ranks:
         self.memory.free()
         self.node.Free()
         self.comm.Free()
+        self.direct.Free()
 
     def patience(self) -> Patience:
         """Return how this rank is to wait."""

@@ -76,7 +76,7 @@ def serve(
         recorder.close("failed", error=str(failure))
         if lost := lost_ranks(setup.ranks.comm):
             left = [rank for rank in range(1, len(hosts)) if rank not in lost]
-            let_go(setup.ranks.comm, left, Word.FAILED)
+            let_go(setup.ranks.direct, left, Word.FAILED)
         raise failure from error
 
 
@@ -216,7 +216,7 @@ def _serve(
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     ranks.is_whole = not (lost.absent or lost_ranks(ranks.comm))
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.comm, present, Word.ALL_ARE_HERE if ranks.is_whole else Word.SOME_ARE_LOST)
+    let_go(ranks.direct, present, Word.ALL_ARE_HERE if ranks.is_whole else Word.SOME_ARE_LOST)
     return Outcome(
         recorder.writer.path,
         status,

@@ -141,7 +141,7 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         )
 
     barrier(setup.ranks.comm)
-    farewell = Farewell(setup.ranks.comm)
+    farewell = Farewell(setup.ranks.direct)
     end = worker_end(
         setup.ranks,
         setup.layout.size,
