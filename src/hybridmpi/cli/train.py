@@ -56,7 +56,7 @@ def train(
         from hybridmpi.cli.interruption import Interruption
         from hybridmpi.cli.progress import watch
         from hybridmpi.engines.mpi.agreement import agree
-        from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
+        from hybridmpi.engines.mpi.farewell import ends_alone
         from hybridmpi.engines.mpi.train import train as train_on_all_ranks
         from hybridmpi.errors import RunFailed, UserError
 
@@ -94,15 +94,10 @@ def train(
         watcher.conclude(outcome)
         if not outcome.all_answered:
             _end_without_stragglers()
-    if lost_ranks_of_world():
-        _end_without_the_lost()
-
-
-def _end_without_the_lost() -> NoReturn:
-    """End this rank after a loss, without MPI_Finalize, which may wait for the lost one forever."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    if ends_alone():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _check_world() -> None:

@@ -7,20 +7,18 @@ import numpy as np
 from mpi4py import MPI
 
 from hybridmpi.engines.mpi.agreement import wait
-from hybridmpi.transport.losses import is_done, lost_ranks
+from hybridmpi.transport.losses import is_done, lost_ranks, survives_losses
 from hybridmpi.transport.waiting import Patience, wait_until
 
 _TAG = 12
-_NEWS_LIMIT_S = 5.0
 _LAST_WORD_S = 1.0
 
 
 class Word(IntEnum):
     """What the server says last."""
 
-    ALL_ARE_HERE = 0
-    SOME_ARE_LOST = 1  # so that no further step can be taken together
-    FAILED = 2  # it ends, and has said why
+    DONE = 0
+    FAILED = 1  # it ends, and has said why
 
 
 def let_go(comm: MPI.Intracomm, workers: Iterable[int], word: Word) -> None:
@@ -29,6 +27,11 @@ def let_go(comm: MPI.Intracomm, workers: Iterable[int], word: Word) -> None:
     sends = [comm.Isend(message, worker, _TAG) for worker in workers]
     limit_s = _LAST_WORD_S if word is Word.FAILED else np.inf
     wait_until(lambda: all(is_done(send) for send in sends), Patience(shares_cores=True), limit_s)
+
+
+def ends_alone() -> bool:
+    """Say whether a rank ends without MPI_Finalize, which may wait for a lost one for ever."""
+    return survives_losses()
 
 
 def lost_ranks_of_world() -> list[int]:
@@ -40,18 +43,12 @@ class Farewell:
     """A worker's end of it; expected from the beginning, so that it is here if the server fails."""
 
     def __init__(self, comm: MPI.Intracomm) -> None:
-        self._comm = comm
         self._message = np.zeros(1, np.int32)
         self._request = comm.Irecv(self._message, 0, _TAG)
 
-    def wait(self) -> bool:
-        """Wait until the server lets this worker end; return whether nobody is lost."""
+    def wait(self) -> None:
+        """Wait until the server lets this worker end."""
         wait(self._request.Test)
-        is_whole = self._message[0] == Word.ALL_ARE_HERE
-        if not is_whole:  # this rank may not have heard of it yet
-            patience = Patience(shares_cores=True)
-            wait_until(lambda: bool(lost_ranks(self._comm)), patience, _NEWS_LIMIT_S)
-        return bool(is_whole)
 
     def has_failed(self) -> bool:
         """Say whether the server, which is lost, has failed and said why."""

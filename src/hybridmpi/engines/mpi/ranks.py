@@ -3,6 +3,7 @@
 from mpi4py import MPI
 
 from hybridmpi.resources import usable_cores
+from hybridmpi.transport.losses import survives_losses
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
 
@@ -22,7 +23,6 @@ class Ranks:
         worker_threads: Threads of every worker: an equal share of its node's cores, at least 1; on
             all nodes what the least of them allows, since bits depend on it.
         threads: Threads of this rank; the server has what workers leave.
-        is_whole: Whether no rank is lost, so that all can take further steps together.
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
@@ -37,16 +37,16 @@ class Ranks:
             taken = self.worker_threads * (self.node.size - 1)
             self.threads = max(self.threads, self.cores - taken)
         self.num_workers = world.size - 1
-        self.is_whole = True
         self.nodes: list[int] = world.allgather(self.node.allgather(world.rank)[0])
         self.num_nodes = len(set(self.nodes))
 
     def free(self) -> None:
         """Give windows and communicators back, on all ranks together: more runs can follow.
 
-        Where a rank is lost there is no together, and they are left to the end of the process.
+        Where ranks can be lost they are left to the end of the process: the others would wait for
+        one that is lost now.
         """
-        if not self.is_whole:
+        if survives_losses():
             return
         self.memory.free()
         self.node.Free()

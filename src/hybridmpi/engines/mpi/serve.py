@@ -214,9 +214,8 @@ def _serve(
     accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted_anywhere, report)
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
-    ranks.is_whole = not (lost.absent or lost_ranks(ranks.comm))
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.direct, present, Word.ALL_ARE_HERE if ranks.is_whole else Word.SOME_ARE_LOST)
+    let_go(ranks.direct, present, Word.DONE)
     return Outcome(
         recorder.writer.path,
         status,

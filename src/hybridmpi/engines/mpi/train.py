@@ -165,4 +165,4 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
         MPI.COMM_WORLD.Abort(1)
-    setup.ranks.is_whole = farewell.wait()
+    farewell.wait()
