@@ -1,6 +1,9 @@
-"""The end of a run: workers sleep until the server has evaluated it, and lets them go."""
+"""The end of a run: workers sleep until the server has evaluated it, and lets them go.
 
-from collections.abc import Iterable
+The server leaves last: what it has sent to a worker that has not taken it yet would be lost with it.
+"""
+
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -12,6 +15,7 @@ from hybridmpi.transport.waiting import Patience, wait_until
 
 _TAG = 12
 _LAST_WORD_S = 1.0
+_LEAVING_S = 30.0
 
 
 class Word(IntEnum):
@@ -21,12 +25,28 @@ class Word(IntEnum):
     FAILED = 1  # it ends, and has said why
 
 
-def let_go(comm: MPI.Intracomm, workers: Iterable[int], word: Word) -> None:
-    """Say the last word to these workers, which wait for it, or are about to lose the server."""
+def let_go(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
+    """Let these workers end, and wait until they do."""
+    answers = np.empty(len(workers), np.int32)
+    leaving = [
+        comm.Irecv(answers[place : place + 1], worker, _TAG) for place, worker in enumerate(workers)
+    ]
+    _wait([*_said(comm, workers, Word.DONE), *leaving], _LEAVING_S)
+
+
+def tell_failure(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
+    """Tell workers, which are about to lose the server, that it has said why."""
+    _wait(_said(comm, workers, Word.FAILED), _LAST_WORD_S)
+
+
+def _said(comm: MPI.Intracomm, workers: Sequence[int], word: Word) -> list[MPI.Request]:
     message = np.array([word], np.int32)
-    sends = [comm.Isend(message, worker, _TAG) for worker in workers]
-    limit_s = _LAST_WORD_S if word is Word.FAILED else np.inf
-    wait_until(lambda: all(is_done(send) for send in sends), Patience(shares_cores=True), limit_s)
+    return [comm.Isend(message, worker, _TAG) for worker in workers]
+
+
+def _wait(requests: Sequence[MPI.Request], limit_s: float) -> None:
+    patience = Patience(shares_cores=True)
+    wait_until(lambda: all(is_done(request) for request in requests), patience, limit_s)
 
 
 def ends_alone() -> bool:
@@ -43,12 +63,14 @@ class Farewell:
     """A worker's end of it; expected from the beginning, so that it is here if the server fails."""
 
     def __init__(self, comm: MPI.Intracomm) -> None:
+        self._comm = comm
         self._message = np.zeros(1, np.int32)
         self._request = comm.Irecv(self._message, 0, _TAG)
 
     def wait(self) -> None:
-        """Wait until the server lets this worker end."""
+        """Wait until the server lets this worker end, and tell it that it does."""
         wait(self._request.Test)
+        wait(self._comm.Isend(self._message, 0, _TAG).Test)
 
     def has_failed(self) -> bool:
         """Say whether the server, which is lost, has failed and said why."""

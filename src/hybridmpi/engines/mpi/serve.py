@@ -19,7 +19,7 @@ from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
-from hybridmpi.engines.mpi.farewell import Word, let_go
+from hybridmpi.engines.mpi.farewell import let_go, tell_failure
 from hybridmpi.engines.mpi.lost_workers import LostWorkers
 from hybridmpi.engines.mpi.resume import put_parameters, resumed_core
 from hybridmpi.engines.mpi.server import Loop
@@ -76,7 +76,7 @@ def serve(
         recorder.close("failed", error=str(failure))
         if lost := lost_ranks(setup.ranks.comm):
             left = [rank for rank in range(1, len(hosts)) if rank not in lost]
-            let_go(setup.ranks.direct, left, Word.FAILED)
+            tell_failure(setup.ranks.direct, left)
         raise failure from error
 
 
@@ -215,7 +215,7 @@ def _serve(
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.direct, present, Word.DONE)
+    let_go(ranks.direct, present)
     return Outcome(
         recorder.writer.path,
         status,
