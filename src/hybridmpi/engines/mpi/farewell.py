@@ -1,6 +1,6 @@
 """The end of a run: workers sleep until the server has evaluated it, and lets them go.
 
-The server leaves last: what it has sent to a worker that has not taken it yet would be lost with it.
+The server leaves last: what it has sent to a worker that has not taken it would be lost with it.
 """
 
 from collections.abc import Sequence
