@@ -18,12 +18,13 @@ WORKERS = 4
 Ask = Callable[..., tuple[Run, int, int]]
 
 
-def job(method: Mapping[str, Any], gradients: int) -> Job:
+def job(method: Mapping[str, Any], gradients: int, workers_per_host: int = 1) -> Job:
     tree = {
         "run": {"gradient_limit": gradients},
         "method": method,
         "simulate": {
             "workers": WORKERS,
+            "workers_per_host": workers_per_host,
             "learning": False,
             "compute_fixed_s": 1.0,
             "jitter": {"distribution": "exponential"},
@@ -32,8 +33,8 @@ def job(method: Mapping[str, Any], gradients: int) -> Job:
     return parse_job(tree, "job")
 
 
-def record(path: Path, method: Mapping[str, Any], gradients: int = 40) -> Run:
-    Simulation(job(method, gradients)).run(path)
+def record(path: Path, method: Mapping[str, Any], gradients: int = 40, **machine: int) -> Run:
+    Simulation(job(method, gradients, **machine)).run(path)
     return read_run(path)
 
 
@@ -54,6 +55,13 @@ def ask(tmp_path: Path) -> Ask:
         return read_run(path), used, resampled
 
     return asked
+
+
+def test_run_whose_server_was_never_idle_says_nothing_of_messages(tmp_path: Path, ask: Ask) -> None:
+    run = record(tmp_path / "run.h5", {"preset": "async"}, workers_per_host=2)
+    run.gradients["server_s"] = 1e3
+    asked, used, _ = ask(run, "method.preset=sync")
+    assert used >= len(asked.gradients) > 0
 
 
 def compute_times(run: Run) -> dict[tuple[int, int], float]:

@@ -158,10 +158,13 @@ def _round_trips(run: Run) -> tuple[Values, Values]:
 
 
 def _message_s(run: Run, round_trip_s: Values) -> Values:
-    """Return the mean seconds of a message, per worker: half of a round trip."""
+    """Return the mean seconds of a message, per worker: half of a round trip.
+
+    Nothing is known of it, and 0 returned, where no push found the server idle.
+    """
     half_s = pd.Series(round_trip_s / 2).groupby(run.gradients.worker.to_numpy()).mean()
     by_rank = half_s.reindex(run.workers["rank"])
-    message_s: Values = by_rank.fillna(half_s.mean()).to_numpy()
+    message_s: Values = by_rank.fillna(half_s.mean()).fillna(0.0).to_numpy()
     return message_s
 
 
