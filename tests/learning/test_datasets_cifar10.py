@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import io
 import os
@@ -163,3 +164,12 @@ def test_real_cifar10_is_read() -> None:
     channels = data_set.train_inputs.transpose(0, 1).reshape(3, -1).float() / 255
     assert data_set.mean == pytest.approx(channels.mean(dim=1).tolist(), abs=1e-4)
     assert data_set.std == pytest.approx(channels.std(dim=1).tolist(), abs=1e-4)
+
+
+def test_archive_that_claims_a_member_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("other")
+    member.size = 2**62
+    path = tmp_path / module.ARCHIVES[0]
+    path.write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT)))
+    with pytest.raises(UserError, match=f"claims {2**62} bytes"):
+        module.cifar10(tmp_path, download_missing=False)

@@ -116,6 +116,8 @@ def _from_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with opener(path) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as tar:
             for member in tar:
+                if member.size > _MOST_ARCHIVE_BYTES:  # tarfile would read that far beyond the end
+                    raise tarfile.ReadError(f"{member.name!r} claims {member.size} bytes")
                 name = member.name.removeprefix(f"{FOLDER}/")
                 if name in absent and member.isfile() and (stream := tar.extractfile(member)):
                     absent.remove(name)
