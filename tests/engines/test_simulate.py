@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -423,6 +424,27 @@ def test_step_that_waited_for_a_lost_worker_falls_due(
     run = simulate("sync", simulate=slow, run={"gradient_limit": 6})
     assert run.steps.time_s.tolist() == [4.5, 5.5]
     assert run.steps.threshold.tolist() == [3, 3]
+
+
+def test_step_that_falls_due_with_a_loss_behind_the_last_push_is_replayed(
+    simulate: Simulate, trace: Callable[..., str]
+) -> None:
+    slow = {"slowness": [1.0, 1.0, 1.0, 9.0], "trace": trace("4.5,4,leave")}
+    run = simulate("sync", simulate={"learning": True, **slow}, run={"time_limit_s": 4.75})
+    assert run.steps.time_s.tolist() == [4.5]
+    assert run.gradients.time_s.max() < 4.5
+    verdict = replay(run, parse_job(run.config, "run"))
+    assert (verdict.first_difference, verdict.steps) == ("", 1)
+
+
+def test_loss_after_the_end_lets_no_step_fall_due_in_a_replay(simulate: Simulate) -> None:
+    slow = {"learning": True, "slowness": [1.0, 1.0, 1.0, 9.0]}
+    run = simulate("sync", simulate=slow, run={"time_limit_s": 4.5})
+    assert run.steps.empty
+    late = run.events.iloc[:1].assign(time_s=4.6, kind="lost", worker=4, gradients=3)
+    object.__setattr__(run, "events", pd.concat([late, run.events]))
+    verdict = replay(run, parse_job(run.config, "run"))
+    assert (verdict.first_difference, verdict.steps) == ("", 0)
 
 
 def test_worker_that_joins_later_is_not_there_at_the_start(

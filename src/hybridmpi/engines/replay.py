@@ -115,6 +115,9 @@ class _Replay:
             self._carry_out(instructions, row)
             verdict.gradients += 1
             report(verdict.gradients, len(recorded))
+        else:
+            if verdict.steps < len(self._run.steps):  # the last fell due when a worker was lost
+                self._apply_changes(len(recorded))
         self._compare_final()
         return verdict
 
