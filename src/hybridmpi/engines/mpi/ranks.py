@@ -3,7 +3,6 @@
 from mpi4py import MPI
 
 from hybridmpi.resources import usable_cores
-from hybridmpi.transport.losses import survives_losses
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
 
@@ -41,13 +40,7 @@ class Ranks:
         self.num_nodes = len(set(self.nodes))
 
     def free(self) -> None:
-        """Give windows and communicators back, on all ranks together: more runs can follow.
-
-        Where ranks can be lost they are left to the end of the process: the others would wait for
-        one that is lost now.
-        """
-        if survives_losses():
-            return
+        """Give windows and communicators back, on all ranks together: more runs can follow."""
         self.memory.free()
         self.node.Free()
         self.comm.Free()

@@ -16,7 +16,7 @@ from hybridmpi.checkpoints.file import State
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
-from hybridmpi.engines.mpi.farewell import Farewell
+from hybridmpi.engines.mpi.farewell import Farewell, ends_alone
 from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.setup import Host, Setup
@@ -74,7 +74,8 @@ def train(
     except MPI.Exception as error:
         raise_unless_loss(error)
         raise RunFailed(_without(lost_ranks(ranks.comm))) from error
-    if outcome is None or outcome.all_answered:
+    # Where ranks can be lost, the others would wait for one that is lost now.
+    if not ends_alone() and (outcome is None or outcome.all_answered):
         ranks.free()
     return outcome
 
