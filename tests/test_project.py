@@ -71,9 +71,9 @@ def test_continuous_integration_runs_the_readmes_test_command() -> None:
     commands = re.findall(r"^ *(\./with-env python -m pytest.*)$", readme, re.MULTILINE)
     assert commands, "README.md has no line with the test command"
     script = (ROOT / ".ci" / "run").read_text().replace("\\\n", "")
-    parts = re.findall(rf"^part \d+ {re.escape(commands[0])}(.*)$", script, re.MULTILINE)
+    parts = re.findall(rf"^ *part \d+ {re.escape(commands[0])}(.*)$", script, re.MULTILINE)
     left_out = {name for part in parts for name in re.findall(r"--ignore=(\S+)", part)}
-    assert sorted(left_out) == sorted(parts[-1].split())  # what one part leaves out another tests
+    assert any(sorted(left_out) == sorted(part.split()) for part in parts)  # another part's
 
 
 @pytest.mark.parametrize("script", [".ci/run", "with-env"])
