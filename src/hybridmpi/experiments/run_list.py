@@ -7,10 +7,11 @@ another grid or another end are a mistake, not two conditions.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybridmpi.config.overlay import fields_of
 from hybridmpi.experiments.names import listing
 from hybridmpi.experiments.study import Cell, Digest, Place, Study
 
@@ -67,19 +68,12 @@ def _reference_first(
 
 def _fields(run: Digest) -> Fields:
     """Return the fields of a job by dotted name, and the engine, as far as they matter."""
-    fields = dict(_flat(run.config)) | {"engine": run.engine}
+    given = {name: _hashable(value) for name, value in fields_of(run.config)}
+    fields = given | {"engine": run.engine}
     if run.config["method"]["preset"] in {"async", "ringmaster"}:
         for name in _WITHOUT_EFFECT_AT_ONE:
             fields.pop(name, None)
     return fields
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", _hashable(value)
 
 
 def _hashable(value: Any) -> Any:
