@@ -112,9 +112,11 @@ class CollectiveWorker(MessageWorker):
             self._take_newer()
             self._patience.pause()
         release = self._next_release().read_release()
-        stops = release.action == Action.STOP
-        drains = stops and release.form == Form.COLLECTIVE
-        while (drains and not self._has_ended) or (not stops and self._version < release.version):
+        if release.action == Action.STOP:
+            if release.form == Form.COLLECTIVE:
+                self._drain()
+            return None
+        while self._version < release.version:
             rescue = self._unless_rescued(self._has_come_next, release)
             if rescue is None:
                 self._take()
@@ -123,12 +125,21 @@ class CollectiveWorker(MessageWorker):
                 self._has_ended = True
         self._take_newer()
         self.parameters = self._newest.vector
-        return None if stops else self._version
+        return self._version
 
     def is_released(self) -> bool:
         """Say, without waiting, whether a release has come, and let messages progress."""
         self._has_come_next()
         return super().is_released()
+
+    def _drain(self) -> None:
+        """Take part in what is still on its way, unless a loss has broken it."""
+        self._patience.reset()
+        while not (self._has_ended or self._are_broadcasts_broken or lost_ranks(self._comm)):
+            if self._has_come_next():
+                self._take()
+            else:
+                self._patience.pause()
 
     def _take_newer(self) -> None:
         """Go on to the newest version that has come.

@@ -1,8 +1,11 @@
 """The end of a run: workers sleep until the server has evaluated it, and lets them go.
 
-The server leaves last: what it has sent to a worker that has not taken it would be lost with it.
+None leaves before all have done their part: a worker may still wait for what another passes on to
+it. The server leaves last: what it has sent to a worker that has not taken it would be lost with
+it.
 """
 
+import time
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -26,12 +29,11 @@ class Word(IntEnum):
 
 
 def let_go(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
-    """Let these workers end, and wait until they do."""
-    answers = np.empty(len(workers), np.int32)
-    leaving = [
-        comm.Irecv(answers[place : place + 1], worker, _TAG) for place, worker in enumerate(workers)
-    ]
-    _wait([*_said(comm, workers, Word.DONE), *leaving], _LEAVING_S)
+    """Wait until these workers have done their part, let them end, and wait until they do."""
+    deadline_s = time.monotonic() + _LEAVING_S
+    _wait(_heard(comm, workers), _LEAVING_S)
+    last = [*_said(comm, workers, Word.DONE), *_heard(comm, workers)]
+    _wait(last, max(_LAST_WORD_S, deadline_s - time.monotonic()))
 
 
 def tell_failure(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
@@ -42,6 +44,10 @@ def tell_failure(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
 def _said(comm: MPI.Intracomm, workers: Sequence[int], word: Word) -> list[MPI.Request]:
     message = np.array([word], np.int32)
     return [comm.Isend(message, worker, _TAG) for worker in workers]
+
+
+def _heard(comm: MPI.Intracomm, workers: Sequence[int]) -> list[MPI.Request]:
+    return [comm.Irecv(np.empty(1, np.int32), worker, _TAG) for worker in workers]
 
 
 def _wait(requests: Sequence[MPI.Request], limit_s: float) -> None:
@@ -68,10 +74,14 @@ class Farewell:
         self._request = comm.Irecv(self._message, 0, _TAG)
 
     def wait(self) -> None:
-        """Wait until the server lets this worker end, and tell it that it does."""
+        """Say that this worker has done its part, wait to be let go, and say that it leaves."""
+        self._say()
         wait(self._request.Test)
-        wait(self._comm.Isend(self._message, 0, _TAG).Test)
+        self._say()
 
     def has_failed(self) -> bool:
         """Say whether the server, which is lost, has failed and said why."""
         return is_done(self._request) and self._message[0] == Word.FAILED
+
+    def _say(self) -> None:
+        wait(self._comm.Isend(np.zeros(1, np.int32), 0, _TAG).Test)
