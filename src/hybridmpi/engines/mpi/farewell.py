@@ -31,9 +31,11 @@ class Word(IntEnum):
 def let_go(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
     """Wait until these workers have done their part, let them end, and wait until they do."""
     deadline_s = time.monotonic() + _LEAVING_S
-    _wait(_heard(comm, workers), _LEAVING_S)
-    last = [*_said(comm, workers, Word.DONE), *_heard(comm, workers)]
-    _wait(last, max(_LAST_WORD_S, deadline_s - time.monotonic()))
+    here = _heard(comm, workers)
+    _wait(here, _LEAVING_S)
+    # A worker may still be late, and its message needs its memory.
+    left = [*here, *_said(comm, workers, Word.DONE), *_heard(comm, workers)]
+    _wait(left, max(_LAST_WORD_S, deadline_s - time.monotonic()))
 
 
 def tell_failure(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
