@@ -29,6 +29,7 @@ Values = NDArray[np.float64]
 
 FEWEST_GRADIENTS = 10  # per worker
 _NUM_FACTORS = 40
+_ALIKE = 0.1  # of a batch's samples: over less, noise hides what a sample takes
 _HEADER_BYTES = 64
 
 
@@ -251,8 +252,8 @@ def _message_bytes(run: Run) -> float:
 
 
 def _compute(samples: Values, work_s: Values) -> tuple[float, float]:
-    """Return seconds per gradient and per sample; all per sample where batches are all alike."""
-    if np.ptp(samples) == 0:
+    """Return seconds per gradient and per sample; all per sample where batches are much alike."""
+    if np.ptp(samples) <= _ALIKE * samples.mean():
         return 0.0, float(work_s.mean() / samples.mean())
     per_sample_s, fixed_s = np.polyfit(samples, work_s, 1)
     if fixed_s < 0 or per_sample_s < 0:

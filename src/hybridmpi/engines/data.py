@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from hybridmpi.core.epoch import Epoch, LastBatch
 from hybridmpi.learning.batches import Batches
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Facts:
         std: Likewise.
         shard_sizes: Samples of each worker, 1..N.
         batch_size: Samples per gradient.
+        last_batch: What happens to the samples of an epoch that don't fill a batch.
         augmentation: Names of what is done to training samples at random.
         seed: The run's.
     """
@@ -38,8 +40,14 @@ class Facts:
     std: tuple[float, ...] | None
     shard_sizes: tuple[int, ...]
     batch_size: int
+    last_batch: LastBatch
     augmentation: tuple[str, ...]
     seed: int
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """How each worker's shard is cut into batches, 1..N."""
+        return [Epoch(size, self.batch_size, self.last_batch) for size in self.shard_sizes]
 
 
 class LoadedData:
@@ -90,6 +98,7 @@ class LoadedData:
             std=data_set.std if data.normalize else None,
             shard_sizes=tuple(len(shard) for shard in self.shards),
             batch_size=data.batch_size,
+            last_batch=data.last_batch,
             augmentation=data.augmentation,
             seed=job.run.seed,
         )
@@ -146,6 +155,7 @@ def batches_of(
         *samples,
         shard,
         batch_size=facts.batch_size,
+        last_batch=facts.last_batch,
         seed=facts.seed,
         worker=worker,
         mean=facts.mean,

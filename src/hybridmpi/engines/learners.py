@@ -9,6 +9,7 @@ from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.learning.update import Update
 
 
@@ -20,6 +21,7 @@ class Learners:
         initial: The initial parameters, shape [size].
         update: Takes the server's steps.
         shard_sizes: Samples of each worker, 1..N.
+        epochs: How their shards are cut into batches.
         evaluation: The fixed subset of the training set, and the test set or validation split.
         normalisation: The data set's mean and deviation per channel.
         training_samples: Size of the training set, without what is held out.
@@ -35,6 +37,7 @@ class Learners:
         self._facts = facts = self._data.facts
         self.training_samples = facts.training_samples
         self.shard_sizes = facts.shard_sizes
+        self.epochs = facts.epochs
         self.evaluation = (self._data.training_subset(), self._data.held_out)
         self.normalisation = (facts.mean, facts.std)
         model = build_model(
@@ -43,6 +46,7 @@ class Learners:
             num_classes=facts.num_classes,
             seed=job.run.seed,
         )
+        check_single_sample(model, facts.shape, facts.epochs)
         if job.model.initial is not None:
             load_initial(model, job.model.initial)
         self.initial = flatten(model)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from hybridmpi.core.randomness import torch_seed
 from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.flat import FlatModel
+from hybridmpi.learning.single_sample import ADVICE
 
 # Modules that certainly draw no random numbers. All others are taken to draw some, also containers,
 # whose forward may call, say, functional.dropout: seeding without need only costs microseconds.
@@ -131,8 +132,13 @@ class GradientComputer:
         if cancelled():
             return None
         self._prepare(worker, batch, parameters, push)
-        with self._precision():
-            loss = functional.cross_entropy(self._flat.model(inputs), labels)
+        try:
+            with self._precision():
+                loss = functional.cross_entropy(self._flat.model(inputs), labels)
+        except Exception as error:
+            if len(labels) == 1:
+                error.add_note(f"The batch has one sample; {ADVICE}.")
+            raise
         if cancelled():
             return None
         loss.backward()  # type: ignore[no-untyped-call]

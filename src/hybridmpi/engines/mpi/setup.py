@@ -18,6 +18,7 @@ from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
+from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.resources import memory_limit_bytes
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Setup:
             num_classes=facts.num_classes,
             seed=self.job.seed,
         )
+        if self.ranks.is_server:
+            check_single_sample(model, facts.shape, facts.epochs)
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
