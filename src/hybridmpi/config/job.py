@@ -352,6 +352,8 @@ class EvaluationSection(Table):
     """seconds between snapshots: 0, every_s, ... up to the time limit"""
     every_steps: Count | None = None
     """steps between snapshots"""
+    batch_size: Annotated[Count, Field(lt=2**31)] | None = None
+    """samples evaluated at a time; by default as many as have activations of 64 MiB, 200 at most"""
 
 
 class CheckpointSection(Table):

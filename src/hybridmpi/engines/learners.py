@@ -4,7 +4,9 @@ from torch import Tensor
 
 from hybridmpi.config import Job
 from hybridmpi.engines.data import LoadedData, batches_of, shard_after
+from hybridmpi.learning.activations import activation_bytes
 from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.models import build_model, load_initial
@@ -23,6 +25,7 @@ class Learners:
         shard_sizes: Samples of each worker, 1..N.
         epochs: How their shards are cut into batches.
         evaluation: The fixed subset of the training set, and the test set or validation split.
+        evaluation_batch_size: How many samples are evaluated at a time.
         normalisation: The data set's mean and deviation per channel.
         training_samples: Size of the training set, without what is held out.
     """
@@ -47,6 +50,10 @@ class Learners:
             seed=job.run.seed,
         )
         check_single_sample(model, facts.shape, facts.epochs)
+        activations = activation_bytes(model, facts.shape)
+        self.evaluation_batch_size = job.evaluation.batch_size or evaluation_batch_size(
+            activations.evaluation
+        )
         if job.model.initial is not None:
             load_initial(model, job.model.initial)
         self.initial = flatten(model)

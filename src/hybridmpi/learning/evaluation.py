@@ -11,12 +11,24 @@ from torch.nn import functional
 from hybridmpi.learning.batches import normalise
 from hybridmpi.learning.flat import FlatModel
 
+_ROOM_BYTES = 64 << 20  # for the activations of a batch
+_LARGEST_BATCH = 200  # more samples are slower: their activations don't fit a processor's caches
+
 
 class Evaluation(NamedTuple):
     """How good a model is on a set of samples."""
 
     loss: float  # mean cross-entropy; nan or inf for a model that has diverged
     accuracy: float  # fraction of samples whose label has the largest output, 0..1
+
+
+def evaluation_batch_size(bytes_per_sample: int) -> int:
+    """Return how many samples to evaluate at a time: as many as fit 64 MiB, and 200 at most.
+
+    Args:
+        bytes_per_sample: Of the activations; see `learning.activations`.
+    """
+    return max(1, min(_LARGEST_BATCH, _ROOM_BYTES // max(1, bytes_per_sample)))
 
 
 def evaluate(
@@ -27,7 +39,7 @@ def evaluate(
     *,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
-    batch_size: int = 1000,
+    batch_size: int = _LARGEST_BATCH,
 ) -> Evaluation:
     """Evaluate parameters on all samples.
 
@@ -39,16 +51,19 @@ def evaluate(
         labels: The classes, shape [samples].
         mean: Per channel, see `normalise`.
         std: Per channel, see `normalise`.
-        batch_size: Samples per forward pass, which bounds the memory.
+        batch_size: The most samples per forward pass; the passes are of equal sizes, or differ by
+            one. It bounds the memory, and changes the result by rounding only.
     """
     loss_sum, correct = 0.0, 0
     device = flat_model.device
     flat_model.load(parameters.to(device))
     with _evaluating(flat_model.model), torch.inference_mode():
-        for start in range(0, len(labels), batch_size):
-            part = slice(start, start + batch_size)
-            output = flat_model.model(normalise(inputs[part].to(device), mean, std))
-            classes = labels[part].to(device)
+        passes = -(-len(labels) // batch_size)
+        for samples, part in zip(
+            inputs.tensor_split(passes), labels.tensor_split(passes), strict=True
+        ):
+            output = flat_model.model(normalise(samples.to(device), mean, std))
+            classes = part.to(device)
             loss = functional.cross_entropy(output.double(), classes, reduction="sum")
             loss_sum += loss.item()
             correct += int((output.argmax(1) == classes).sum())

@@ -253,6 +253,7 @@ def _evaluate(
         setup.model,
         share.evaluation,
         normalisation=(share.facts.mean, share.facts.std),
+        batch_size=setup.evaluation_batch_size,
         training_samples=share.facts.training_samples,
         go_on=go_on,
     )

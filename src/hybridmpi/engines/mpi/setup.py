@@ -16,6 +16,8 @@ from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
+from hybridmpi.learning.activations import ActivationBytes, activation_bytes
+from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.single_sample import check_single_sample
@@ -64,7 +66,9 @@ class Setup:
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
         self.share = share_out(ranks.comm, ranks.memory, self.job.whole, self.device)
+        self._activations = ActivationBytes(0, 0)
         self.model, self.initial = agree(ranks.comm, self._build_model)
+        self._activations = ranks.comm.bcast(self._activations)
         self.layout = self.model.layout
         self.delays = Delays(
             self.job.seed,
@@ -117,6 +121,7 @@ class Setup:
         )
         if self.ranks.is_server:
             check_single_sample(model, facts.shape, facts.epochs)
+            self._activations = activation_bytes(model, facts.shape)
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
@@ -133,6 +138,12 @@ class Setup:
         """The job, on the server."""
         assert self._whole_job is not None
         return self._whole_job
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """How many samples the server evaluates at a time."""
+        given = self.whole_job.evaluation.batch_size
+        return given or evaluation_batch_size(self._activations.evaluation)
 
     def describe(self) -> str:
         """Return the memory plan and the transport in words."""
@@ -168,11 +179,15 @@ class Setup:
     def _plan(self) -> MemoryPlan:
         size, data_bytes = self.layout.size, self.share.data_bytes
         vectors = num_vectors(self.ranks, self.choice.transport)
+        # On a GPU activations take no memory of the node's.
+        per_sample = self._activations if self.device.type == "cpu" else ActivationBytes(0, 0)
         if not self.ranks.is_server:
-            return worker_plan(size, vectors, data_bytes)
+            largest = self.share.facts.epochs[self.ranks.comm.rank - 1].largest
+            return worker_plan(size, vectors, data_bytes, largest * per_sample.training)
         run, every_s = self.whole_job.run, self.whole_job.evaluation.every_s
         snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
-        return server_plan(size, vectors, snapshots, data_bytes)
+        evaluation_bytes = self.evaluation_batch_size * per_sample.evaluation
+        return server_plan(size, vectors, snapshots, data_bytes, evaluation_bytes)
 
     def _check_memory(self) -> int:
         """Return what all ranks of this node need together."""

@@ -183,6 +183,7 @@ class Simulation:
                 learners.model,
                 learners.evaluation,
                 normalisation=learners.normalisation,
+                batch_size=learners.evaluation_batch_size,
                 training_samples=learners.training_samples,
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
