@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.batches import Batches, normalise
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
 
 Samples = tuple[Tensor, Tensor]  # inputs and labels
+
+_NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Facts:
     batch_size: int
     augmentation: tuple[str, ...]
     seed: int
+
+    def examples(self, samples: Samples) -> Tensor:
+        """Return the inputs of a few samples as a model is given them, to try it with."""
+        inputs, _ = samples
+        return normalise(inputs[:_NUM_EXAMPLES].clone(), self.mean, self.std)
 
 
 class LoadedData:

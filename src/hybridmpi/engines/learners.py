@@ -42,6 +42,8 @@ class Learners:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=job.run.seed,
+            precision=job.model.precision,
+            samples=facts.examples(self._data.training),
         )
         if job.model.initial is not None:
             load_initial(model, job.model.initial)

@@ -113,11 +113,14 @@ class Setup:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=self.job.seed,
+            device=self.device,
+            precision=self.job.precision,
+            samples=facts.examples(self.share.any_samples),
         )
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
-        return FlatModel(model.to(self.device)), initial
+        return FlatModel(model), initial
 
     @property
     def was_shared_out_anew(self) -> bool:
@@ -164,7 +167,7 @@ class Setup:
 
     def _plan(self) -> MemoryPlan:
         size, data_bytes = self.layout.size, self.share.data_bytes
-        vectors = num_vectors(self.ranks, self.choice.transport)
+        vectors = num_vectors(self.ranks, self.choice.transport) + self.model.copies_parameters
         if not self.ranks.is_server:
             return worker_plan(size, vectors, data_bytes)
         run, every_s = self.whole_job.run, self.whole_job.evaluation.every_s
