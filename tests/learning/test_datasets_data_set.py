@@ -48,7 +48,7 @@ def test_fitting_parts_are_accepted_and_frozen() -> None:
         ({"test_inputs": torch.zeros(2, 2, 4, 5).byte()}, "may differ in their number only"),
         ({"mean": None}, "must be both None or both"),
         ({"mean": (0.5,)}, "one number for each of the 2 channels"),
-        ({"std": (0.1, 0.0)}, "std above 0"),
+        ({"std": (0.1, 0.0)}, "above 0 for each"),
         ({"mean": (0.5, float("nan"))}, "must be finite"),
     ],
 )

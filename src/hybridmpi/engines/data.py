@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from hybridmpi.core.epoch import Epoch, LastBatch
-from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.batches import Batches, normalise
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
 
 Samples = tuple[Tensor, Tensor]  # inputs and labels
+
+_NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Facts:
     def epochs(self) -> list[Epoch]:
         """How each worker's shard is cut into batches, 1..N."""
         return [Epoch(size, self.batch_size, self.last_batch) for size in self.shard_sizes]
+
+    def examples(self, samples: Samples) -> Tensor:
+        """Return the inputs of a few samples as a model is given them, to try it with."""
+        inputs, _ = samples
+        return normalise(inputs[:_NUM_EXAMPLES].clone(), self.mean, self.std)
 
 
 class LoadedData:

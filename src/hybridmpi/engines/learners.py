@@ -48,6 +48,8 @@ class Learners:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=job.run.seed,
+            precision=job.model.precision,
+            samples=facts.examples(self._data.training),
         )
         check_single_sample(model, facts.shape, facts.epochs)
         activations = activation_bytes(model, facts.shape)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridmpi.config import Job
@@ -191,9 +192,7 @@ class _Replay:
         if final is None:
             return
         now: Tensor = self._versions.newest
-        verdict.largest_parameter_difference = (
-            float(np.abs(now.numpy().astype(float) - final).max(initial=0.0)) if len(final) else 0.0
-        )
+        verdict.largest_parameter_difference = _largest_difference(now.numpy(), final)
         if now.numpy().tobytes() != final.tobytes() and verdict.is_match:
             verdict.first_difference = (
                 "all losses are as recorded, but the final parameters are not: largest difference "
@@ -219,6 +218,12 @@ def other_conditions(run: Run) -> Iterable[str]:
         yield f"{instruction_set} processor, recorded with {run.attributes['instruction_set']}"
     if any(not device.startswith(("cpu", "virtual")) for device in run.workers.device):
         yield "recorded on a GPU"
+
+
+def _largest_difference(now: NDArray[np.float32], then: NDArray[np.float32]) -> float:
+    """Return the largest difference of two vectors; NaN equals NaN, and infinity itself."""
+    differs = (now != then) & ~(np.isnan(now) & np.isnan(then))
+    return float(np.abs(now[differs].astype(float) - then[differs]).max(initial=0.0))
 
 
 def bits(value: float) -> bytes:

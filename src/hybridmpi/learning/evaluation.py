@@ -44,7 +44,8 @@ def evaluate(
     """Evaluate parameters on all samples.
 
     Args:
-        flat_model: The model; each of its modules keeps its mode, training or evaluation.
+        flat_model: The model; each of its modules keeps its mode, training or evaluation. What it
+            does to its parameters, its buffers or its inputs ends with each batch.
         parameters: The parameters and buffers to evaluate, shape [size]; only read. They, and the
             samples batch by batch, are copied to where the model is.
         inputs: The samples, uint8 or float32, shape [samples, C, H, W].
@@ -56,18 +57,30 @@ def evaluate(
     """
     loss_sum, correct = 0.0, 0
     device = flat_model.device
-    flat_model.load(parameters.to(device))
-    with _evaluating(flat_model.model), torch.inference_mode():
-        passes = -(-len(labels) // batch_size)
-        for samples, part in zip(
-            inputs.tensor_split(passes), labels.tensor_split(passes), strict=True
-        ):
-            output = flat_model.model(normalise(samples.to(device), mean, std))
+    parameters = parameters.to(device)
+    passes = -(-len(labels) // batch_size)
+    parts = zip(inputs.tensor_split(passes), labels.tensor_split(passes), strict=True)
+    # Not in inference mode: a tensor that a model keeps from there would be of no use in training.
+    with _evaluating(flat_model.model), torch.no_grad():
+        for samples, part in parts:
+            flat_model.load(parameters)
+            output = flat_model.forward(_own_batch(samples, device, mean, std))
             classes = part.to(device)
             loss = functional.cross_entropy(output.double(), classes, reduction="sum")
             loss_sum += loss.item()
             correct += int((output.argmax(1) == classes).sum())
     return Evaluation(loss_sum / len(labels), correct / len(labels))
+
+
+def _own_batch(
+    stored: Tensor,
+    device: torch.device,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Tensor:
+    """Return stored samples as a model is given them, in memory that it may change."""
+    batch = normalise(stored.to(device), mean, std)
+    return batch.clone() if batch is stored else batch
 
 
 @contextmanager

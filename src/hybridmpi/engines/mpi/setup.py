@@ -118,6 +118,9 @@ class Setup:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=self.job.seed,
+            device=self.device,
+            precision=self.job.precision,
+            samples=facts.examples(self.share.any_samples),
         )
         if self.ranks.is_server:
             check_single_sample(model, facts.shape, facts.epochs)
@@ -125,7 +128,7 @@ class Setup:
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
-        return FlatModel(model.to(self.device)), initial
+        return FlatModel(model), initial
 
     @property
     def was_shared_out_anew(self) -> bool:
@@ -178,7 +181,7 @@ class Setup:
 
     def _plan(self) -> MemoryPlan:
         size, data_bytes = self.layout.size, self.share.data_bytes
-        vectors = num_vectors(self.ranks, self.choice.transport)
+        vectors = num_vectors(self.ranks, self.choice.transport) + self.model.copies_parameters
         # On a GPU activations take no memory of the node's.
         per_sample = self._activations if self.device.type == "cpu" else ActivationBytes(0, 0)
         if not self.ranks.is_server:
