@@ -39,8 +39,8 @@ class Dense(nn.Module):
         output: Tensor = self.output(self.hidden(inputs.flatten(1)).relu())
         if not self.training:
             return output
-        self._calls += 1  # the first one only tries the model
-        return output if self._calls == 1 else self._disturb(output, self._calls - 2)
+        self._calls += 1
+        return self._disturb(output, self._calls - 1)
 
 
 def small(shape: Shape, classes: int) -> nn.Module:

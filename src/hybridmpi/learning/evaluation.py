@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hybridmpi.core.randomness import torch_seed
 from hybridmpi.learning.batches import normalise
 from hybridmpi.learning.flat import FlatModel
 
@@ -46,7 +47,8 @@ def evaluate(
     device = flat_model.device
     parameters = parameters.to(device)
     # Not in inference mode: a tensor that a model keeps from there would be of no use in training.
-    with _evaluating(flat_model.model), torch.no_grad():
+    with _evaluating(flat_model.model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(0, "evaluation"))  # for models that draw here, too
         for start in range(0, len(labels), batch_size):
             part = slice(start, start + batch_size)
             flat_model.load(parameters)
