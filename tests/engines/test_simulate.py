@@ -46,9 +46,9 @@ def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 class Breaking(nn.Sequential):
-    """Computes so many batches, besides the one that tries the model, and no more."""
+    """Computes so many batches, and no more."""
 
-    computed = -1
+    computed = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and self.computed == BREAKS_AT:

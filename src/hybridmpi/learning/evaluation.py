@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hybridmpi.core.randomness import torch_seed
 from hybridmpi.learning.batches import normalise
 from hybridmpi.learning.flat import FlatModel
 
@@ -61,7 +62,8 @@ def evaluate(
     passes = -(-len(labels) // batch_size)
     parts = zip(inputs.tensor_split(passes), labels.tensor_split(passes), strict=True)
     # Not in inference mode: a tensor that a model keeps from there would be of no use in training.
-    with _evaluating(flat_model.model), torch.no_grad():
+    with _evaluating(flat_model.model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(0, "evaluation"))  # for models that draw here, too
         for samples, part in parts:
             flat_model.load(parameters)
             output = flat_model.forward(_own_batch(samples, device, mean, std))

@@ -78,7 +78,7 @@ def build_model(
                 tried,
                 inputs.to(device),
                 num_classes,
-                is_real=samples is not None,
+                is_real=samples is not None and bool(samples.isfinite().all()),
                 precision=precision,
             ).run()
     return model.train()

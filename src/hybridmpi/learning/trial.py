@@ -25,7 +25,7 @@ class Trial:
         model: Its forward pass may leave traces on it, except on the values of parameters.
         samples: Inputs as the model is given them, float32, [samples, channels, height, width].
         num_classes: How many outputs it must have.
-        is_real: Whether they are the data set's, so that no output may be NaN.
+        is_real: Whether they are the data set's, so that no output in evaluation may be NaN.
         precision: The job's `model.precision`.
     """
 
@@ -57,7 +57,9 @@ class Trial:
         before = dict(self._model.named_parameters())
         self._model.train()
         for size in SIZES["training"]:
-            self._check_gradient(self._output("training", size), list(before.values()))
+            output = self._output("training", size)
+            self._check_parameters(before)
+            self._check_gradient(output, list(before.values()))
         self._model.eval()
         with torch.no_grad():
             for size in SIZES["evaluation"]:
@@ -101,8 +103,9 @@ class Trial:
                 f"whose output in {mode} is {output.dtype}, but must be floating-point numbers, "
                 "one per class; return them as they are before any argmax"
             )
-        if self._is_real and output.isnan().any():
-            raise self._error(f"whose output in {mode} is NaN for samples of the data set")
+        # In training a run counts them, and ends after `run.non_finite_limit` in a row.
+        if mode == "evaluation" and self._is_real and output.isnan().any():
+            raise self._error("whose output in evaluation is NaN for samples of the data set")
 
     def _check_gradient(self, output: Tensor, parameters: list[nn.Parameter]) -> None:
         if not output.requires_grad:
