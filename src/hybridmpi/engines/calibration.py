@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hybridmpi.config import Job
 from hybridmpi.config.simulate import Jitter, SimulateSection
 from hybridmpi.core.delays import Delays
+from hybridmpi.engines.provenance import check_same_workers
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
 
@@ -122,6 +123,7 @@ def _check(run: Run) -> None:
             f"'{run.path}' is a simulated run, whose machine is the [simulate] section of its job "
             "(hybridmpi config shows it); give a run under MPI"
         )
+    check_same_workers(run)
     counts = run.gradients.worker.value_counts().reindex(run.workers["rank"], fill_value=0)
     if counts.min() < FEWEST_GRADIENTS:
         raise UserError(

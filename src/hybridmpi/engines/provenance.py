@@ -10,6 +10,8 @@ from types import MappingProxyType
 import torch
 
 from hybridmpi import __version__
+from hybridmpi.errors import UserError
+from hybridmpi.runlog.run import Run
 
 _LIBRARIES = ("torch", "numpy", "h5py")
 
@@ -44,3 +46,16 @@ def provenance(
         "evaluated_on": evaluated_on,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def check_same_workers(run: Run) -> None:
+    """Refuse a run whose workers were not the same throughout.
+
+    Raises:
+        UserError: If it was resumed with another number of workers.
+    """
+    if run.attributes.get("shared_out_anew"):
+        raise UserError(
+            f"'{run.path}' was resumed with another number of workers, among which its data were "
+            "shared out anew; such a run cannot be replayed, and no machine can be fitted to it"
+        )

@@ -15,6 +15,7 @@ from hybridmpi.config import Job
 from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Step
 from hybridmpi.core.server import ParameterServer, ProtocolError
 from hybridmpi.engines.learners import Learners
+from hybridmpi.engines.provenance import check_same_workers
 from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
@@ -66,11 +67,7 @@ def replay(run: Run, job: Job, *, report: Callable[[int, int], None] = lambda *_
 
 class _Replay:
     def __init__(self, run: Run, job: Job) -> None:
-        if run.attributes.get("shared_out_anew"):
-            raise UserError(
-                f"'{run.path}' went on from a checkpoint with another number of workers, among "
-                "which its data were shared out anew; such a run cannot be replayed"
-            )
+        check_same_workers(run)
         self._run = run
         self._verdict = Verdict(other_conditions=list(other_conditions(run)))
         self._worker_threads = int(run.attributes["torch_threads"])

@@ -12,7 +12,7 @@ import torch
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from hybridmpi.checkpoints.file import as_damage
+from hybridmpi.checkpoints.file import State, as_damage, without_prefix
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.checkpoint_facts import check_server
 from hybridmpi.engines.evaluation import evaluate_snapshots
@@ -87,8 +87,14 @@ def _core(setup: Setup) -> tuple[ParameterServer, tuple[int, ...]]:
     if setup.resume is None:
         return ParameterServer(method, limits, range(1, num_workers + 1)), ()
     put_parameters(setup.resume, setup.initial)
-    with as_damage():
-        check_server(setup.resume, setup.layout.size, setup.workers_then)
+    had_others = bool(setup.resume.facts.get("shared_out_anew"))
+    with as_damage():  # all of it, before the run file is made anew
+        check_server(setup.resume, setup.layout.size, setup.workers_then, had_others=had_others)
+        assert setup.optimizer is not None
+        update = without_prefix("update", setup.resume.tensors)
+        Update(setup.layout, setup.optimizer).resume(update)
+        snapshots = without_prefix("snapshot", setup.resume.tensors)
+        SnapshotTaker(None, None).resume(State(snapshots, setup.resume.facts["snapshots"]))
     return resumed_core(method, limits, setup.resume, num_workers)
 
 
@@ -106,6 +112,9 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))
     ]
+    seen = [rows[name]["worker"].max(initial=0) for name in ("gradients", "events") if rows]
+    gone = range(len(hosts), max(seen, default=0) + 1)
+    workers += [(worker, "", "gone", 0, False) for worker in gone]
     return RunWriter.create(
         output,
         config=job.model_dump(mode="json"),

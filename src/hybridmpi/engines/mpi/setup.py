@@ -87,19 +87,17 @@ class Setup:
     def _rank_job(self, job: "Job") -> RankJob:
         if self.resume is None:
             return RankJob.of(job, {})
+        from hybridmpi.engines.checkpoint_facts import check_ranks
+
         with as_damage():
-            self.workers_then = int(self.resume.facts["num_workers"])
+            then = check_ranks(self.resume.facts)
+            self.workers_then = then.num_workers
             batches = self.resume.facts["recorder"]["next_batch"]
             first_batches = {int(worker): int(batch) for worker, batch in batches}
-            return RankJob.of(job, first_batches, self._losses())
-
-    def _losses(self) -> tuple[int, ...]:
-        """Return the losses before a run goes on, after which all workers are back."""
-        assert self.resume is not None
-        then = tuple(int(worker) for worker in self.resume.facts["losses"])
-        if not then or self.workers_then != self.ranks.num_workers:
-            return ()
-        return then + tuple(-int(worker) for worker in self.resume.facts["absent"])
+        losses: tuple[int, ...] = ()  # of shards that are no longer, with another number of workers
+        if then.losses and then.num_workers == self.ranks.num_workers:
+            losses = (*then.losses, *(-worker for worker in then.absent))  # all are back
+        return RankJob.of(job, first_batches, losses)
 
     @property
     def _anew(self) -> str:
