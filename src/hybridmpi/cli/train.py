@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -13,8 +12,7 @@ from hybridmpi.cli.go_on import asked_task
 from hybridmpi.cli.job_options import job_or_resume_argument, resume_option, settings_option
 from hybridmpi.cli.quick_imports import quick_imports
 from hybridmpi.errors import RunFailed, UserError
-
-_SPEAKING_S = 2.0  # srun may end the rank that tells the error as soon as another one ends
+from hybridmpi.started import is_first, wait_for_the_first
 
 
 @click.command()
@@ -141,11 +139,10 @@ def _end_with(error: Exception) -> NoReturn:
 
     from hybridmpi.engines.mpi.failed_job import end_job, tell_once
     from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
-    from hybridmpi.slurm.srun import is_first_task
 
     lost = lost_ranks_of_world()
-    if MPI.COMM_WORLD.size == 1 and not is_first_task(os.environ):
-        time.sleep(_SPEAKING_S)
+    if MPI.COMM_WORLD.size == 1 and not is_first(os.environ):
+        wait_for_the_first()
     else:
         tell_once(str(error), lost)
     if not isinstance(error, UserError) or lost:
