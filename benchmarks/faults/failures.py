@@ -61,7 +61,7 @@ WAYS = {
     "worker, exits": Way("computing", "worker", ENDS, "is lost"),
     "worker, exits while starting": Way("building", "worker", ENDS, ""),
     "too few workers": Way("computing", "worker", ENDS, "is lost", {"faults.min_workers": "all"}),
-    "mistake on a rank": Way("building", "worker", ("raise",), "cannot be built"),
+    "mistake on a rank": Way("building", "worker", ("raise",), "planned failure"),
     "mistake in the job": Way(
         "nothing", "server", words="did you mean", settings={"run.sed": 1}
     ),

@@ -38,8 +38,8 @@ def start(
     Args:
         line: An mpirun or srun line.
         run_file: What it writes; one that is there already is another run's.
-        output: Where its output and its errors go; by default where ours go, and then an error that
-            no rank has told is told here.
+        output: Where its output and its errors go, and an error that no rank has told; by default
+            where ours go.
         usr1_stops: Whether SIGUSR1 asks to stop; see `supervise_to_end`.
 
     Returns:
@@ -52,16 +52,18 @@ def start(
     if ending.stopped_by is not None:
         return ending
     status = course.status()
-    code = _exit_code(ending.exit_code, status)
-    if code == 1 and output is None and not ending.has_told_error:
-        print(f"Error: {course.error()}", file=sys.stderr)
+    code = _exit_code(ending, status)
+    if code == 1 and not ending.has_told_error:
+        print(f"Error: {course.error()}", file=output or sys.stderr)
     return ending._replace(exit_code=code)
 
 
-def _exit_code(code: int, status: str) -> int:
+def _exit_code(ending: Ending, status: str) -> int:
     if status in ("complete", "stopped"):
         return 0
-    return _BAD_INPUT if status == "not begun" and code == _BAD_INPUT else 1
+    # Told to survive losses, Open MPI's mpirun ends with 0 whatever its ranks' exit codes are.
+    codes = (_BAD_INPUT, 0) if ending.has_told_error else (_BAD_INPUT,)
+    return _BAD_INPUT if status == "not begun" and ending.exit_code in codes else 1
 
 
 class Course:

@@ -93,13 +93,14 @@ def started(line: CommandLine, output: int | IO[str] | None = None) -> Iterator[
         env={**os.environ, **line.environment},
         stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
         stdout=output,
-        stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
+        stderr=subprocess.STDOUT if isinstance(output, int) else subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
         preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
     )
-    relay = Relay(process.stderr, sys.stderr) if process.stderr else None
+    target = sys.stderr if output is None or isinstance(output, int) else output
+    relay = Relay(process.stderr, target) if process.stderr else None
     try:
         yield Started(process, relay)
     finally:
