@@ -54,7 +54,7 @@ def start(
     status = course.status()
     code = _exit_code(ending, status)
     if code == 1 and not ending.has_told_error:
-        print(f"Error: {course.error()}", file=output or sys.stderr)
+        print(f"Error: {course.error()}", file=output or sys.stderr, flush=True)
     return ending._replace(exit_code=code)
 
 
@@ -121,12 +121,12 @@ class Course:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one that takes its place."""
+    """Return what tells a file from one that takes its place, or the place of its inode."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_ino, found.st_mtime_ns
 
 
 def _server_below(mpirun: int) -> psutil.Process | None:

