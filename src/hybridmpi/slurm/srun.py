@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from hybridmpi.errors import UserError
 from hybridmpi.launcher import CommandLine, Mpi, Vendor, check_ranks, environment_of_ranks
+from hybridmpi.started import num_started
 
 # How the ranks of each MPI find each other under srun. With the wrong one each is alone.
 _PMI = {Vendor.OPEN_MPI: "pmix", Vendor.MPICH: "pmi2"}
-# Whatever started this process says here how many it started.
-_NUMBERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-# And here which of them it is; Slurm's, last, is that of the launcher where mpirun started it.
-_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 
 
 def srun_line(
@@ -53,7 +50,7 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
     Raises:
         UserError: If so.
     """
-    number = max(_number(environment.get(name, "")) for name in _NUMBERS)
+    number = num_started(environment)
     if number > 1:
         raise UserError(
             f"{number} ranks were started, but each is alone in a world of its own: mpi4py uses "
@@ -61,12 +58,3 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
             f"under the mpirun of {library.vendor}; `hybridmpi launch`, with --srun or without, "
             "starts them so"
         )
-
-
-def is_first_task(environment: Mapping[str, str]) -> bool:
-    """Say whether a rank that is alone in its world is to speak for those started with it."""
-    return next((environment[name] for name in _RANKS if name in environment), "0") == "0"
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0

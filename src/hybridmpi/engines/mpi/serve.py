@@ -34,7 +34,7 @@ from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
-from hybridmpi.transport.losses import lost_ranks
+from hybridmpi.transport.losses import lost_ranks, survives_losses
 
 _EVALUATION_AFTER_SIGNAL_S = 10.0
 
@@ -66,17 +66,17 @@ def serve(
     core, free = agree(setup.ranks.comm, lambda: _core(setup))
     recorder = Recorder(agree(setup.ranks.comm, lambda: _create(setup, output, hosts, force)))
     try:
-        return _serve(setup, core, free, recorder, hosts, interrupted, report, tell)
-    except Exception as error:
-        failure = error
+        return _serve(setup, core, free, recorder, interrupted, report, tell)
+    except (Exception, SystemExit) as error:
+        failure: BaseException = error
         if isinstance(error, UserError):  # the checkpoint to go on from is damaged
             failure = RunFailed(str(error))
         elif not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
         recorder.close("failed", error=str(failure))
-        if lost := lost_ranks(setup.ranks.comm):
-            left = [rank for rank in range(1, len(hosts)) if rank not in lost]
-            tell_failure(setup.ranks.direct, left)
+        if survives_losses():
+            lost = {*lost_ranks(setup.ranks.comm), *setup.ranks.watch.ended()}
+            tell_failure(setup.ranks.direct, [w for w in range(1, len(hosts)) if w not in lost])
         raise failure from error
 
 
@@ -147,7 +147,6 @@ def _serve(
     core: ParameterServer,
     free: tuple[int, ...],
     recorder: Recorder,
-    hosts: Sequence[Host],
     interrupted: Callable[[], str],
     report: Report,
     tell: Callable[[str], None],
@@ -156,6 +155,7 @@ def _serve(
     assert setup.optimizer is not None
     limits = job.limits(setup.share.facts.training_samples)
     barrier(ranks.comm)
+    ranks.do_train = True
     end = server_end(ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
 
@@ -172,12 +172,11 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
-    beside = [w for w in range(1, len(hosts)) if ranks.nodes[w] == ranks.nodes[0]]
     lost = LostWorkers(
         server,
         end,
         job.faults,
-        beside={worker: hosts[worker].process for worker in beside},
+        watch=ranks.watch,
         losses=setup.job.losses,
         can_share_out=not setup.share.shortages,
         tell=tell,
@@ -224,7 +223,7 @@ def _serve(
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.direct, present)
+    let_go(ranks.direct, present, ranks.watch.ended)
     return Outcome(
         recorder.writer.path,
         status,

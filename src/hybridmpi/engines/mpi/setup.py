@@ -11,7 +11,6 @@ from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
-from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
@@ -40,7 +39,6 @@ class Host(NamedTuple):
     name: str
     cores: int
     device: str
-    process: Process
 
 
 class Setup:
