@@ -6,6 +6,8 @@ that a run file needs, and older libraries refuse them: under HDF5 2.0, libver="
 compound types that not even 1.14 reads.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,34 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridmpi.runlog.room import check_room
 from hybridmpi.runlog.schema import PAGE_BYTES
 
+METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
 _LIBVER = ("v110", "v110")
 # The kernel breaks a write off between two pages if the process is killed. A block of metadata that
 # lies in one page is written as a whole or not at all; one half of which is new cannot be read.
 _IN_PAGES = {"fs_strategy": "page", "fs_page_size": PAGE_BYTES}
 
 
-def create(path: Path) -> Any:
-    """Make an empty HDF5 file, as h5py opens it."""
-    return h5py.File(path, "w", libver=_LIBVER, **_IN_PAGES)
+@contextmanager
+def create(path: Path, num_bytes: int = 0) -> Iterator[Any]:
+    """Make an HDF5 file, and close it.
+
+    Args:
+        path: Where; a file that is there is replaced.
+        num_bytes: Of the data that will be written. That there is room for them is seen first.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with path.open("wb") as empty:
+        check_room(empty.fileno(), num_bytes + METADATA_BYTES)
+    try:
+        with h5py.File(path, "w", libver=_LIBVER, **_IN_PAGES) as file:
+            yield file
+    except RuntimeError as error:  # from HDF5
+        raise OSError(str(error)) from error
 
 
 def reopen(path: Path) -> Any:

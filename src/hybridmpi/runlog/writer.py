@@ -21,8 +21,6 @@ from hybridmpi.runlog.room import check_room
 from hybridmpi.runlog.schema import Table
 from hybridmpi.runlog.table_buffer import TableBuffer
 
-METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
-
 
 class RunWriter:
     """Writes one run file, which others can read at the same time (HDF5's SWMR mode).
@@ -89,16 +87,14 @@ class RunWriter:
         """
         path = Path(path)
         check_free(path, force)
-        with replacing(path) as beside, _as_errors_of_the_system():
-            with beside.open("wb") as empty:
-                num_bytes = (
-                    4 * size
-                    + len(layout_json)
-                    + len(workers) * schema.WORKERS.dtype.itemsize
-                    + sum(held.nbytes for held in rows.values())
-                )
-                check_room(empty.fileno(), num_bytes + METADATA_BYTES)
-            with file_format.create(beside) as file:
+        num_bytes = (
+            4 * size
+            + len(layout_json)
+            + len(workers) * schema.WORKERS.dtype.itemsize
+            + sum(held.nbytes for held in rows.values())
+        )
+        with replacing(path) as beside:
+            with file_format.create(beside, num_bytes) as file:
                 objects.set_attributes(file, _at_first(attributes, config, layout_json))
                 for table in schema.LOGS:
                     objects.create_table(file, table, rows.get(table.name, table.to_array(())))
@@ -238,7 +234,7 @@ class RunWriter:
 
     def _check_room(self, num_bytes: int) -> None:
         try:
-            check_room(self._descriptor, num_bytes + METADATA_BYTES)
+            check_room(self._descriptor, num_bytes + file_format.METADATA_BYTES)
         except OSError as error:  # before anything was written
             raise self._failed(error) from error
 
@@ -272,15 +268,6 @@ class RunWriter:
             f"{gradients:,} gradients, version {version:,}"
         )
         return RunFailed(self._failure)
-
-
-@contextmanager
-def _as_errors_of_the_system() -> Iterator[None]:
-    """Let what HDF5 raises when it cannot write be as what others raise then."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
 
 
 def _at_first(
