@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybridmpi.errors import UserError
 from hybridmpi.runlog import file_format, objects, schema
 from hybridmpi.runlog.content import PARTS, content_hash
 from hybridmpi.runlog.replacing import check_free, replacing
@@ -28,9 +29,11 @@ def save_closed_copy(run: Run, path: Path, force: bool = False) -> None:
         force: Whether a file that is already there may be replaced.
 
     Raises:
-        UserError: If the file cannot be written.
+        UserError: If the file cannot be written, or is the run file itself.
     """
     check_free(path, force)
+    if path.exists() and path.samefile(run.path):  # which may still be written
+        raise UserError(f"'{path}' is the run file itself; name another file for the copy")
     tables = {
         table.name: rows_of(table, getattr(run, table.name))
         for table in (*schema.LOGS, schema.WORKERS)
