@@ -80,6 +80,17 @@ def test_reading_a_run_works_as_described(
     assert names["stale"].staleness.tolist() == [1, 1]
 
 
+def test_reading_a_run_with_h5py_alone_works_as_described(
+    small_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(small_run.parent)
+    names: dict[str, Any] = {}
+    exec(blocks("docs/run-file.md", "python")[1], names)
+    printed = "complete\nthe server's version at arrival minus the push's version\n"
+    assert capsys.readouterr().out == printed
+    assert names["steps"].gradients.tolist() == [1, 2]
+
+
 def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Return a user's own model."""
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
