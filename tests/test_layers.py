@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "experiments": {
         *("engines", "runlog", "config", "launcher", "launched", "resources", "errors"),
     },
-    "doctor": {"launcher", "supervise", "resources", "errors"},
+    "doctor": {"runlog", "launcher", "supervise", "resources", "errors"},
     "cli": {
         *("experiments", "engines", "checkpoints", "runlog", "config", "core"),
         *("doctor", "launcher", "launched", "supervise", "slurm", "started", "resources", "errors"),
@@ -171,7 +171,7 @@ def test_torch_is_imported_by_what_computes_only() -> None:
 
 def test_hdf5_reads_files_in_a_process_of_its_own() -> None:
     assert {i.file for i in IMPORTS if i.package == "h5py" and not i.is_inside_function} == {
-        "runlog/writer.py",
+        "runlog/file_format.py",
         "runlog/reading/run_file.py",
         "runlog/reading/stored.py",
     }
