@@ -31,6 +31,7 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
     """
     from rich.console import Console
 
+    from hybridmpi.experiments.figures.style import plain_style
     from hybridmpi.experiments.render.report import write_report
     from hybridmpi.experiments.report.build import build_document
     from hybridmpi.experiments.report.sources import default_folder, read_sources
@@ -38,7 +39,8 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
 
     folder = folder or default_folder(sources)
     read = read_sources(sources)
-    document = build_document(read.study, read.digests, read.title)
-    write_report(document, folder)
+    with plain_style():
+        document = build_document(read.study, read.digests, read.title)
+        write_report(document, folder)
     Console().print(outline(document))
     click.echo(f"wrote {folder / 'report.html'}")

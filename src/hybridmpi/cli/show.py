@@ -30,11 +30,12 @@ def show(run_file: Path, figure_file: Path | None, no_figure: bool) -> None:
     if no_figure and figure_file:
         raise UserError("--out and --no-figure exclude each other; give one of them")
     run = read_run(run_file)
-    Console().print(summarize(run))
     if no_figure:
+        Console().print(summarize(run))
         return
     from hybridmpi.experiments.run_figure import save_run_figure
 
     figure_file = figure_file or run_file.with_suffix(".png")
-    save_run_figure(run, figure_file)
+    save_run_figure(run, figure_file)  # first: a reader such as `head` may not take all of the rest
+    Console().print(summarize(run))
     click.echo(f"wrote {figure_file}")

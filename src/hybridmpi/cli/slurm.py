@@ -82,7 +82,7 @@ def slurm(
     script = batch_script(
         request,
         name=job.stem,
-        program=[sys.executable, "-m", "hybridmpi"],
+        program=[sys.executable, "-P", "-m", "hybridmpi"],
         launcher=launcher,
         train_args=[str(job), *(word for setting in settings for word in ("--set", setting))],
     )

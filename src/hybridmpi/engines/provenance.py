@@ -5,11 +5,14 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
 from hybridmpi import __version__
+from hybridmpi.learning.imports import is_private, make_importable
 
 _LIBRARIES = ("torch", "numpy", "h5py")
 
@@ -42,5 +45,19 @@ def provenance(
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "training_samples": training_samples,
         "evaluated_on": evaluated_on,
+        "started_in": str(Path.cwd()),
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def find_own_code(attributes: Mapping[str, Any]) -> None:
+    """Have the user's modules found that a run was made with, whatever the current folder.
+
+    They are looked for in the current folder first. The folder in which the run was started comes
+    last, and only if nobody but this user can have put files there: a run file may come from
+    elsewhere, and names any folder.
+    """
+    make_importable(Path.cwd())
+    folder = Path(str(attributes.get("started_in", ".")))
+    if folder.is_absolute() and is_private(folder):
+        make_importable(folder)

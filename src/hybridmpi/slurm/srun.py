@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from hybridmpi.environment import whole_number
 from hybridmpi.errors import UserError
-from hybridmpi.launcher import CommandLine, Mpi, Vendor, check_ranks, environment_of_ranks
+from hybridmpi.launcher import (
+    CommandLine,
+    Mpi,
+    Vendor,
+    check_ranks,
+    environment_of_ranks,
+    is_crowded,
+)
 
 # How the ranks of each MPI find each other under srun. With the wrong one each is alone.
 _PMI = {Vendor.OPEN_MPI: "pmix", Vendor.MPICH: "pmi2"}
@@ -37,7 +45,7 @@ def srun_line(
     """
     check_ranks(ranks)
     added = environment_of_ranks(library.vendor, ranks, cores=cores, environment=environment)
-    if library.vendor is Vendor.OPEN_MPI and ranks > cores:
+    if library.vendor is Vendor.OPEN_MPI and is_crowded(ranks, cores, environment):
         added["OMPI_MCA_mpi_yield_when_idle"] = "1"
     flags = (f"--mpi={_PMI[library.vendor]}", "--kill-on-bad-exit=1", "--cpu-bind=none")
     return CommandLine(added, ("srun", "-n", str(ranks), *flags, *command))
@@ -53,7 +61,7 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
     Raises:
         UserError: If so.
     """
-    number = max(_number(environment.get(name, "")) for name in _NUMBERS)
+    number = max(whole_number(environment, name) or 0 for name in _NUMBERS)
     if number > 1:
         raise UserError(
             f"{number} ranks were started, but each is alone in a world of its own: mpi4py uses "
@@ -65,8 +73,5 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
 
 def is_first_task(environment: Mapping[str, str]) -> bool:
     """Say whether a rank that is alone in its world is to speak for those started with it."""
-    return next((environment[name] for name in _RANKS if name in environment), "0") == "0"
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    numbers = (whole_number(environment, name) for name in _RANKS)
+    return next((number for number in numbers if number is not None), 0) == 0
