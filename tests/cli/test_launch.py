@@ -26,7 +26,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
     )
     monkeypatch.setattr(launch_module, "find_library", lambda: Mpi(Vendor.MPICH, "5.0"))
-    for name in ("OMP_NUM_THREADS", "SLURM_JOB_ID"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
     path = tmp_path / "job.toml"
@@ -42,9 +42,9 @@ def test_options_of_train_are_passed_on_in_any_order(job: str) -> None:
     result = invoke("--force", job, "--print", "--set", "run.seed=2", "-n", "5")
     assert result.exit_code == 0, result.output
     assert shlex.split(result.stdout) == [
-        "OMP_NUM_THREADS=2",
+        *("OMP_NUM_THREADS=2", "HYBRIDMPI_SHARED_THREADS=1"),
         *("mpirun", "-n", "5", "-bind-to", "none"),
-        *(sys.executable, "-m", "mpi4py", "-m", "hybridmpi"),
+        *(sys.executable, "-P", "-m", "mpi4py", "-m", "hybridmpi"),
         *("train", "--force", job, "--set", "run.seed=2"),
     ]
 
@@ -145,7 +145,8 @@ def allocation(job: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG0
 @pytest.mark.usefixtures("allocation")
 def test_srun_starts_ranks_with_the_cores_of_all_nodes(job: str) -> None:
     words = shlex.split(invoke("-n", "5", "--srun", job, "--print").stdout)
-    assert words[:5] == ["OMP_NUM_THREADS=4", "srun", "-n", "5", "--mpi=pmi2"]
+    assert words[0] == "OMP_NUM_THREADS=4"
+    assert words[2:6] == ["srun", "-n", "5", "--mpi=pmi2"]
     assert words[-2:] == ["train", job]
 
 
@@ -163,6 +164,12 @@ def test_job_that_may_be_requeued_goes_on_and_only_then_replaces(
     assert shlex.split(invoke(*options).stdout)[-2:] == ["--go-on", "--force"]
 
 
+def test_name_that_no_rank_could_load_is_told_before_mpirun_starts(job: str) -> None:
+    result = invoke("-n", "2", job, "--set", "data.dataset=digts")
+    assert result.exit_code == 2
+    assert "data set 'digts' is unknown" in result.stderr
+
+
 @pytest.mark.usefixtures("allocation", "folder")
 def test_job_that_did_not_begin_its_run_is_not_requeued(
     job: str, monkeypatch: pytest.MonkeyPatch
@@ -170,7 +177,7 @@ def test_job_that_did_not_begin_its_run_is_not_requeued(
     monkeypatch.setattr(launch_module, "supervise_to_end", lambda *_, **__: Ending(7, None))
     result = invoke("-n", "2", "--requeue", job, "--set", "checkpoint.every_s=60")
     assert result.exit_code == 7
-    assert "is not begun, not complete" in result.stderr
+    assert "is not begun, not complete: its ranks ended with exit code 7" in result.stderr
 
 
 @pytest.mark.usefixtures("allocation")

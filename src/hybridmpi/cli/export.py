@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
+
 
 @click.command()
-@click.argument("run_file", metavar="RUN.h5", type=click.Path(path_type=Path))
-@click.argument("model_file", metavar="MODEL.safetensors", type=click.Path(path_type=Path))
+@click.argument("run_file", metavar="RUN.h5", type=ExpandedPath())
+@click.argument("model_file", metavar="MODEL.safetensors", type=ExpandedPath())
 @click.option("--force", is_flag=True, help="Replace MODEL.safetensors if it exists.")
 def export(run_file: Path, model_file: Path, force: bool) -> None:
     """Write the final parameters of a run as a safetensors file.

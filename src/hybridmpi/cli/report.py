@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
+
 
 @click.command()
 @click.argument(
@@ -11,13 +13,13 @@ import click
     metavar="DIR|RUN.h5...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
 )
 @click.option(
     "--out",
     "folder",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=ExpandedPath(file_okay=False),
     help="Where the report goes.  [default: DIR, or ./report for run files]",
 )
 def report(sources: tuple[Path, ...], folder: Path | None) -> None:

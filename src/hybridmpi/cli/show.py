@@ -4,16 +4,17 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.errors import UserError
 
 
 @click.command()
-@click.argument("run_file", metavar="RUN.h5", type=click.Path(path_type=Path))
+@click.argument("run_file", metavar="RUN.h5", type=ExpandedPath())
 @click.option(
     "--out",
     "figure_file",
     metavar="FILE.png",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="Where the figure goes; its suffix says the format.  [default: RUN.png]",
 )
 @click.option("--no-figure", is_flag=True, help="Print the summary only.")

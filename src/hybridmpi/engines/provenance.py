@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from hybridmpi import __version__
-from hybridmpi.learning.imports import is_private, make_importable
+from hybridmpi.learning.imports import is_private, make_current_folder_importable, make_importable
 
 _LIBRARIES = ("torch", "numpy", "h5py")
 
@@ -57,7 +57,7 @@ def find_own_code(attributes: Mapping[str, Any]) -> None:
     last, and only if nobody but this user can have put files there: a run file may come from
     elsewhere, and names any folder.
     """
-    make_importable(Path.cwd())
+    make_current_folder_importable()
     folder = Path(str(attributes.get("started_in", ".")))
     if folder.is_absolute() and is_private(folder):
         make_importable(folder)

@@ -34,10 +34,11 @@ def pool(processes: int) -> Iterator[Executor]:
         with MPIPoolExecutor(initializer=_begin) as ranks:
             yield ranks
         return
-    executor = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
-    )
-    with executor, safe_path():
+    processes_of = multiprocessing.get_context("spawn")
+    with (
+        safe_path(),
+        ProcessPoolExecutor(processes, mp_context=processes_of, initializer=_begin) as executor,
+    ):
         with _ignored(signal.SIGINT):  # which could come before _begin does
             executor.submit(os.getpid)
         yield executor

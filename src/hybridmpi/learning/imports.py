@@ -9,12 +9,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from hybridmpi.errors import UserError, nearest
+
+_current: list[str] = []  # the current folder, if it is in sys.path because of us
 
 
 def import_function(path: str, what: str) -> Callable[..., Any]:
@@ -69,7 +72,7 @@ def parts_of(path: str, what: str) -> tuple[str, str]:
             f"{what} is '{path}', but must be of the form package.module:function, "
             "for example my_code:build"
         )
-    make_importable(Path.cwd())
+    make_current_folder_importable()
     found = _origin_of(package)
     own = own_file(package)
     if own and found and not found.samefile(own):
@@ -78,8 +81,19 @@ def parts_of(path: str, what: str) -> tuple[str, str]:
             f"{own.name}; rename yours"
         )
     if found is None and importlib.util.find_spec(package) is None:
-        raise _not_found(package, path, what)
+        raise not_found(package, path, what)
     return module_name, function_name
+
+
+def make_current_folder_importable() -> None:
+    """Have modules in the current folder found, and no longer those of one that was it before."""
+    folder = str(Path.cwd())
+    if _current and _current[0] != folder:
+        with suppress(ValueError):
+            sys.path.remove(_current.pop())
+    if folder not in sys.path:
+        sys.path.append(folder)
+        _current[:] = [folder]
 
 
 def make_importable(folder: Path) -> None:
@@ -116,7 +130,7 @@ def _import_module(name: str, path: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise _not_found(str(error.name), path, what) from error
+        raise not_found(str(error.name), path, what) from error
     except Exception as error:  # whatever the user's module raises is the user's to mend
         raise UserError(
             f"{what} is '{path}', but importing {name} raised {type(error).__name__}: {error}; "
@@ -124,7 +138,8 @@ def _import_module(name: str, path: str, what: str) -> ModuleType:
         ) from error
 
 
-def _not_found(module: str, path: str, what: str) -> UserError:
+def not_found(module: str, path: str, what: str) -> UserError:
+    """Say that a module is not there."""
     return UserError(
         f"{what} is '{path}', but {module} can't be found from {Path.cwd()}; start in the "
         "folder that holds it, or install it"

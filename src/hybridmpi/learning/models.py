@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from hybridmpi.core.randomness import torch_seed
-from hybridmpi.errors import UserError, nearest
+from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.imports import import_function
+from hybridmpi.learning.names import MODELS, check_model
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -126,18 +127,15 @@ def _lenet(input_shape: Shape, num_classes: int) -> nn.Module:
     )
 
 
-_OURS: dict[str, Callable[[Shape, int], nn.Module]] = {"mnist_cnn": _mnist_cnn, "lenet": _lenet}
+_OURS: dict[str, Callable[[Shape, int], nn.Module]] = dict(
+    zip(MODELS, (_mnist_cnn, _lenet), strict=True)
+)
 
 
 def _build_from_torchvision(name: str, num_classes: int) -> nn.Module:
     from torchvision import models
 
-    classifiers = models.list_models(module=models)
-    if name not in classifiers:
-        raise UserError(
-            f"model.name is '{name}', but must be {' or '.join(_OURS)}, a torchvision classifier "
-            "or your own as package.module:function; " + nearest(name, [*_OURS, *classifiers])
-        )
+    check_model(name)
     model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes)
     return model
 
