@@ -20,6 +20,8 @@ from hybridmpi.launcher import (
 OPEN_MPI = Mpirun("/opt/mpi/bin/mpirun", Mpi(Vendor.OPEN_MPI, "5.0.11"))
 MPICH = Mpirun("/opt/mpi/bin/mpirun", Mpi(Vendor.MPICH, "5.0.2"))
 
+OURS = {"HYBRIDMPI_SHARED_THREADS": "1"}  # beside an OMP_NUM_THREADS that the user did not ask for
+
 HYDRA_ANSWER = """HYDRA build details:
     Version:                                 5.0.2
     CC:                              cc
@@ -49,7 +51,7 @@ def fake_mpirun(folder: Path, script: str = "echo 'mpirun (Open MPI) 4.1.6'") ->
 
 def test_open_mpi_may_oversubscribe_and_binds_nothing() -> None:
     assert line(OPEN_MPI, ranks=2, cores=8) == CommandLine(
-        {"OMP_NUM_THREADS": "4", "OMPI_MCA_osc": "^ucx"},
+        {"OMP_NUM_THREADS": "4", **OURS, "OMPI_MCA_osc": "^ucx"},
         (
             *("/opt/mpi/bin/mpirun", "-n", "2", "--map-by", ":OVERSUBSCRIBE"),
             *("--bind-to", "none", "work"),
@@ -85,6 +87,7 @@ def test_open_mpi_yields_where_ranks_outnumber_cores() -> None:
 def test_open_mpi_is_told_to_accept_root_only_for_root() -> None:
     assert line(OPEN_MPI, is_root=True).environment == {
         "OMP_NUM_THREADS": "4",
+        **OURS,
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_osc": "^ucx",
@@ -93,17 +96,33 @@ def test_open_mpi_is_told_to_accept_root_only_for_root() -> None:
 
 def test_mpich_needs_nothing_for_root_or_many_ranks() -> None:
     assert line(MPICH, ranks=26, cores=2, is_root=True) == CommandLine(
-        {"OMP_NUM_THREADS": "1"}, ("/opt/mpi/bin/mpirun", "-n", "26", "-bind-to", "none", "work")
+        {"OMP_NUM_THREADS": "1", **OURS},
+        ("/opt/mpi/bin/mpirun", "-n", "26", "-bind-to", "none", "work"),
     )
 
 
 @pytest.mark.parametrize(("ranks", "threads"), [(2, "4"), (3, "2"), (8, "1"), (26, "1")])
 def test_ranks_share_the_cores_as_threads(ranks: int, threads: str) -> None:
-    assert line(MPICH, ranks=ranks, cores=8).environment == {"OMP_NUM_THREADS": threads}
+    assert line(MPICH, ranks=ranks, cores=8).environment == {"OMP_NUM_THREADS": threads, **OURS}
 
 
 def test_the_users_number_of_threads_stays() -> None:
     assert line(MPICH, environment={"OMP_NUM_THREADS": "3"}).environment == {}
+    assert line(MPICH, environment={"MKL_NUM_THREADS": "3"}).environment == {}
+
+
+@pytest.mark.parametrize("value", ["", "0", "-2", "many"])
+def test_a_number_of_threads_that_makes_no_sense_is_replaced(value: str) -> None:
+    environment = line(MPICH, environment={"OMP_NUM_THREADS": value}).environment
+    assert environment == {"OMP_NUM_THREADS": "4", **OURS}
+
+
+def test_ranks_yield_where_the_threads_that_the_user_asks_for_outnumber_the_cores() -> None:
+    def yields(threads: str) -> bool:
+        asked = line(OPEN_MPI, ranks=2, cores=8, environment={"OMP_NUM_THREADS": threads})
+        return "mpi_yield_when_idle" in asked.arguments
+
+    assert (yields("4"), yields("5")) == (False, True)
 
 
 @pytest.mark.parametrize("ranks", [-1, 0, 1])
@@ -120,7 +139,7 @@ def test_line_is_written_for_a_shell() -> None:
 
 def test_each_rank_trains_under_mpi4py() -> None:
     assert train_command(["job.toml", "--force"]) == (
-        [sys.executable, "-m", "mpi4py", "-m", "hybridmpi", "train", "job.toml", "--force"]
+        [sys.executable, "-P", "-m", "mpi4py", "-m", "hybridmpi", "train", "job.toml", "--force"]
     )
 
 

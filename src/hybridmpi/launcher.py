@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hybridmpi.environment import SHARED_THREADS, asked_threads
 from hybridmpi.errors import UserError
 
 _ANSWER_LIMIT_S = 30.0
@@ -69,8 +70,11 @@ class CommandLine:
 
 
 def train_command(train_args: Sequence[str]) -> list[str]:
-    """Return what each rank runs; `-m mpi4py` aborts all ranks when one ends in an exception."""
-    return [sys.executable, "-m", "mpi4py", "-m", "hybridmpi", "train", *train_args]
+    """Return what each rank runs; `-m mpi4py` aborts all ranks when one ends in an exception.
+
+    -P: with -m alone, a file queue.py in the user's folder would take the place of Python's own.
+    """
+    return [sys.executable, "-P", "-m", "mpi4py", "-m", "hybridmpi", "train", *train_args]
 
 
 def command_line(
@@ -104,7 +108,7 @@ def command_line(
             added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         flags = list(_SURVIVING) if mpirun.survives_losses else []
         flags += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
-        if ranks > cores:
+        if is_crowded(ranks, cores, environment):
             flags += ["--mca", "mpi_yield_when_idle", "1"]
     else:
         flags = ["-bind-to", "none"]
@@ -120,13 +124,18 @@ def check_ranks(ranks: int) -> None:
         )
 
 
+def is_crowded(ranks: int, cores: int, environment: Mapping[str, str]) -> bool:
+    """Say whether ranks have to share cores, so that one that waits should make room."""
+    return ranks * (asked_threads(environment) or 1) > cores
+
+
 def environment_of_ranks(
     vendor: Vendor, ranks: int, *, cores: int, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what is set for every rank, whatever starts it; see `command_line`."""
     added: dict[str, str] = {}
-    if "OMP_NUM_THREADS" not in environment:
-        added["OMP_NUM_THREADS"] = str(max(1, cores // ranks))
+    if asked_threads(environment) is None:
+        added |= {"OMP_NUM_THREADS": str(max(1, cores // ranks)), SHARED_THREADS: "1"}
     if vendor is Vendor.OPEN_MPI and "OMPI_MCA_osc" not in environment:
         added["OMPI_MCA_osc"] = "^ucx"  # windows are never of this kind, but it prints an error
     return added
@@ -180,7 +189,7 @@ def find_library() -> Mpi:
     """
     return identify(
         "the library that mpi4py uses",
-        _answer([sys.executable, "-m", "mpi4py", "--mpi-lib-version"]),
+        _answer([sys.executable, "-P", "-m", "mpi4py", "--mpi-lib-version"]),
     )
 
 

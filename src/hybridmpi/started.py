@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from hybridmpi.environment import whole_number
 from hybridmpi.errors import UserError
 
 # Whatever started this process says here how many it started.
@@ -16,12 +17,13 @@ _SPEAKING_S = 2.0  # srun, or mpirun, may end the process that tells the error w
 
 def num_started(environment: Mapping[str, str]) -> int:
     """Return how many processes were started together with this one, itself included; 0 if none."""
-    return max(_number(environment.get(name, "")) for name in _NUMBERS)
+    return max(whole_number(environment, name) or 0 for name in _NUMBERS)
 
 
 def is_first(environment: Mapping[str, str]) -> bool:
     """Say whether this process is to speak for those that were started with it."""
-    return next((environment[name] for name in _RANKS if name in environment), "0") == "0"
+    numbers = (whole_number(environment, name) for name in _RANKS)
+    return next((number for number in numbers if number is not None), 0) == 0
 
 
 def check_started_once(command: str, instead: str, environment: Mapping[str, str]) -> None:
@@ -50,7 +52,3 @@ def check_started_once(command: str, instead: str, environment: Mapping[str, str
 def wait_for_the_first() -> None:
     """Give the first process the time to tell what is wrong, before this one ends."""
     time.sleep(_SPEAKING_S)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -45,3 +47,48 @@ def test_mistake_is_told_with_exit_code_2(job: str) -> None:
     assert result.exit_code == 2
     assert result.stderr == f"Error: {job}: run.sed: unknown field; did you mean 'seed'?\n"
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("data.dataset=fashon-mnist", "did you mean 'fashion-mnist'"),
+        ("data.dataset=mnist", "data.root is not set"),
+        ("data.options={samples = 3}", "data set 'digits' takes no options"),
+        ("data.dataset=no_such_module:load", "no_such_module can't be found"),
+        ("model.name=lenett", "did you mean 'lenet'"),
+        ("model.name=no_such_module:build", "no_such_module can't be found"),
+        ("optimizer.name=adamm", "did you mean 'adam'"),
+        ("optimizer.momentun=0.9", "'momentun' is no option of torch.optim.SGD"),
+        ("optimizer.momentum=-1", "Invalid momentum value: -1"),
+    ],
+)
+def test_what_training_would_refuse_before_it_looks_at_data_is_refused(
+    job: str, setting: str, told: str
+) -> None:
+    result = invoke(job, "--set", setting)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stdout == ""
+
+
+def test_all_that_is_wrong_is_told_at_once(job: str) -> None:
+    result = invoke(job, "--set", "data.dataset=a", "--set", "optimizer.name=b")
+    assert "data set 'a' is unknown" in result.stderr
+    assert "optimizer 'b' isn't in torch.optim" in result.stderr
+
+
+def test_run_without_learning_may_name_anything(job: str) -> None:
+    result = invoke(job, "--set", "data.dataset=a", "--set", "simulate.learning=false")
+    assert result.exit_code == 0
+
+
+def test_torch_is_imported_only_to_ask_it(job: str) -> None:
+    program = (
+        "import sys; from hybridmpi.cli import main; "
+        "main(sys.argv[1:], standalone_mode=False); print(sorted({'torch', 'torchvision'} & "
+        "sys.modules.keys()), file=sys.stderr)"
+    )
+    line = [sys.executable, "-c", program, "config", job, "--set", "model.name=lenet"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert ended.stderr.strip() == "[]"

@@ -27,7 +27,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
     )
     monkeypatch.setattr(launch_module, "find_library", lambda: Mpi(Vendor.MPICH, "5.0"))
-    for name in ("OMP_NUM_THREADS", "SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PTY_PORT"):
+    for name in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+        *("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PTY_PORT"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
     path = tmp_path / "job.toml"
@@ -43,9 +46,9 @@ def test_options_of_train_are_passed_on_in_any_order(job: str) -> None:
     result = invoke("--force", job, "--print", "--set", "run.seed=2", "-n", "5")
     assert result.exit_code == 0, result.output
     assert shlex.split(result.stdout) == [
-        "OMP_NUM_THREADS=2",
+        *("OMP_NUM_THREADS=2", "HYBRIDMPI_SHARED_THREADS=1"),
         *("mpirun", "-n", "5", "-bind-to", "none"),
-        *(sys.executable, "-m", "mpi4py", "-m", "hybridmpi"),
+        *(sys.executable, "-P", "-m", "mpi4py", "-m", "hybridmpi"),
         *("train", "--force", job, "--set", "run.seed=2"),
     ]
 
@@ -228,7 +231,8 @@ def allocation(job: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG0
 @pytest.mark.usefixtures("allocation")
 def test_srun_starts_ranks_with_the_cores_of_all_nodes(job: str) -> None:
     words = shlex.split(invoke("-n", "5", "--srun", job, "--print").stdout)
-    assert words[:5] == ["OMP_NUM_THREADS=4", "srun", "-n", "5", "--mpi=pmi2"]
+    assert words[0] == "OMP_NUM_THREADS=4"
+    assert words[2:6] == ["srun", "-n", "5", "--mpi=pmi2"]
     assert words[-2:] == ["train", job]
 
 
@@ -244,6 +248,12 @@ def test_job_that_may_be_requeued_goes_on_and_only_then_replaces(
     ]
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert shlex.split(invoke(*options).stdout)[-2:] == ["--go-on", "--force"]
+
+
+def test_name_that_no_rank_could_load_is_told_before_mpirun_starts(job: str) -> None:
+    result = invoke("-n", "2", job, "--set", "data.dataset=digts")
+    assert result.exit_code == 2
+    assert "data set 'digts' is unknown" in result.stderr
 
 
 @pytest.mark.usefixtures("allocation", "folder")

@@ -1,12 +1,16 @@
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hybridmpi.cli import requeue as requeue_module
+from hybridmpi.cli.go_on import failure_of
 from hybridmpi.cli.requeue import Begun, can_go_on, conclude
-from hybridmpi.errors import UserError
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.runlog.writer import RunWriter
 from hybridmpi.slurm.queue import Allocation
 from hybridmpi.supervise import Ending
 
@@ -80,11 +84,64 @@ def test_run_that_got_nowhere_ends_the_job_and_says_why(
     )
 
 
-def test_exit_code_of_a_failed_run_is_kept(
-    monkeypatch: pytest.MonkeyPatch, requeued: list[str]
+@pytest.mark.parametrize("version", [5, 6])
+def test_failed_run_ends_the_job_with_its_exit_code_and_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+    requeued: list[str],
+    capsys: pytest.CaptureFixture[str],
+    version: int,
 ) -> None:
-    assert conclude(run(monkeypatch, "failed", 6), Ending(3, None), ALLOCATION) == 3
+    monkeypatch.setattr(requeue_module, "failure_of", lambda _: "10 gradients were not finite")
+    assert conclude(run(monkeypatch, "failed", version), Ending(3, None), ALLOCATION) == 3
     assert requeued == []
+    assert capsys.readouterr().err == (
+        "Error: 'run.h5' is failed, not complete: 10 gradients were not finite. Once that is "
+        "mended, submit the job again to go on\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("too many NaN; lower it", "too many NaN; lower it"),
+        (
+            "worker 2 failed:\nTraceback ...\n  line\nValueError: no\n",
+            "worker 2 failed: ValueError: no",
+        ),
+        ("", "no reason is recorded"),
+    ],
+)
+def test_reason_of_a_failed_run_is_told_in_one_line(
+    new_run: Callable[..., RunWriter], error: str, told: str
+) -> None:
+    writer = new_run()
+    with suppress(RunFailed):
+        writer.close("failed", error=error)
+    assert failure_of(writer.path) == told
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "told"),
+    [
+        ("running", TERM, "SIGTERM ended the job; submit it again to go on"),
+        ("stopped", TERM, "SIGTERM ended the job; submit it again to go on"),
+        ("not begun", TERM, "SIGTERM ended the job; submit it again to go on"),
+        ("not begun", Ending(2, None), "its ranks ended with exit code 2 before the run began"),
+        ("running", KILLED, "the ranks ended with exit code 137, and no checkpoint was written"),
+        ("stopped", USR1, "no checkpoint was written since the job started: give it more time"),
+    ],
+)
+def test_last_line_says_why_the_job_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    requeued: list[str],
+    capsys: pytest.CaptureFixture[str],
+    status: str,
+    ending: Ending,
+    told: str,
+) -> None:
+    assert conclude(run(monkeypatch, status, 5), ending, ALLOCATION) == ending.exit_code
+    assert requeued == []
+    assert capsys.readouterr().err.startswith(f"Error: 'run.h5' is {status}, not complete: {told}")
 
 
 def test_job_that_slurm_does_not_take_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -305,10 +305,51 @@ def test_job_without_method_is_refused(job_file: Path) -> None:
     assert message(job_file).startswith("method: preset 'hybrid' needs a threshold like")
 
 
-@pytest.mark.parametrize("content", [b"run = ", b"\xff", b"a = 1" + b"1" * 5000, b"[" * 9000])
+@pytest.mark.parametrize("content", [b"run = ", b"a = 1" + b"1" * 5000, b"[" * 9000])
 def test_file_that_is_no_toml_is_refused(job_file: Path, content: bytes) -> None:
     job_file.write_bytes(content)
     assert message(job_file).startswith(f"{job_file} is not a TOML file: ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_files_of_other_systems_are_read(job_file: Path, encoding: str) -> None:
+    job_file.write_bytes(
+        "# Größe\r\nrun.time_limit_s = 3\r\nmethod.preset = 'sync'".encode(encoding)
+    )
+    assert load_job(job_file).run.time_limit_s == 3
+
+
+def test_latin_1_is_refused_with_the_place_and_what_to_do(job_file: Path) -> None:
+    job_file.write_bytes("run.time_limit_s = 3\nrun.output = 'Größe.h5'".encode("latin-1"))
+    assert message(job_file) == (
+        f"the job file {job_file} is not UTF-8 text: line 2, column 17 holds the byte 0xf6 "
+        "('run.output = 'Größe.h5'' if it is Latin-1); save it as UTF-8"
+    )
+
+
+def test_paths_of_a_job_are_those_that_a_shell_would_make(
+    job_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    job_file.write_text(
+        "run = { time_limit_s = 3, output = '~/runs/{job}.h5' }\nmethod.preset = 'sync'\n"
+        "model.initial = '$SCRATCH/a.safetensors'\nsimulate.trace = '~/trace.csv'"
+    )
+    job = load_job(job_file, ["data.root=${SCRATCH}/data"])
+    assert str(job.output("job")) == "/home/ada/runs/job.h5"
+    assert str(job.model.initial) == "/scratch/a.safetensors"
+    assert str(job.simulate.trace) == "/home/ada/trace.csv"
+    assert str(job.data.root) == "/scratch/data"
+    assert change_job(job.model_dump(mode="json"), (), "run.h5") == job
+
+
+def test_variable_that_is_not_set_is_an_error_only_where_the_run_is_to_be(job_file: Path) -> None:
+    job_file.write_text("run.time_limit_s = 3\nmethod.preset = 'sync'")
+    setting = ["run.output=$NOT_SET_HERE/run.h5"]
+    with pytest.raises(UserError, match=r"run\.output: .*\$NOT_SET_HERE, which is not set"):
+        load_job(job_file, setting)
+    assert load_job(job_file, setting, elsewhere=True).run.output == "$NOT_SET_HERE/run.h5"
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:

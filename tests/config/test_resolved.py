@@ -59,8 +59,9 @@ def test_job_read_again_is_the_same(sections: dict[str, Any]) -> None:
 def test_any_text_and_number_survives(text: str, number: float) -> None:
     job = parse_job(
         {
-            "run": {"epoch_limit": number, "output": text},
+            "run": {"epoch_limit": number},
             "method": {"preset": "sync"},
+            "model": {"name": text},
             "data": {"options": {text: text, "number": number}},
         },
         "job",

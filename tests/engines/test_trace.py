@@ -43,6 +43,21 @@ def test_one_may_leave_when_another_has_joined_at_the_same_time(path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbftime_s,worker,event\r\n0.5,1,leave\r\n",
+        b"time_s;worker;event\n0,5;1;leave\n",
+        "time_s\tworker\tevent\n0.5\t1\tleave\n".encode("utf-16"),
+        b"time_s, worker, event\n0.5, 1, leave \n",
+    ],
+    ids=["Windows", "a spreadsheet where the comma is decimal", "UTF-16 with tabs", "spaces"],
+)
+def test_traces_of_other_programs_are_read(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert read_trace(path, 2).changes == (Change(500_000_000, 1, joins=False),)
+
+
+@pytest.mark.parametrize(
     ("lines", "told"),
     [
         ("time_s,worker\n1,1\n", "has the columns ['time_s', 'worker'], but must have"),

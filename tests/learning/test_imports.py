@@ -1,10 +1,11 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hybridmpi.errors import UserError
-from hybridmpi.learning.imports import import_function
+from hybridmpi.learning.imports import import_function, is_private
 
 SOURCE = "def build():\n    return 7\n\nnumber = 3\n"
 
@@ -13,14 +14,57 @@ SOURCE = "def build():\n    return 7\n\nnumber = 3\n"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     return tmp_path
 
 
-def test_function_in_the_current_folder_is_found_and_path_left_as_it_was(folder: Path) -> None:
+def test_function_in_the_current_folder_is_found_behind_all_other_modules(folder: Path) -> None:
     (folder / "own_code_a.py").write_text(SOURCE)
     before = list(sys.path)
     assert import_function("own_code_a:build", "model")() == 7
-    assert sys.path == before
+    assert sys.path == [*before, str(folder)]
+
+
+def test_what_the_function_imports_when_it_runs_is_found_in_threads_too(folder: Path) -> None:
+    (folder / "own_code_late.py").write_text(
+        "def build():\n    import own_code_a2 as a\n    return a.build()\n"
+    )
+    (folder / "own_code_a2.py").write_text(SOURCE)
+    function = import_function("own_code_late:build", "model")
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(function).result() == 7
+
+
+def test_only_the_current_folder_is_looked_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "own_code_f.py").write_text(SOURCE)
+    import_function("own_code_f:build", "model")
+    (folder / "other").mkdir()
+    monkeypatch.chdir(folder / "other")
+    (folder / "other" / "own_code_g.py").write_text(SOURCE)
+    import_function("own_code_g:build", "model")
+    assert [path for path in sys.path if path.startswith(str(folder))] == [str(folder / "other")]
+
+
+def test_file_with_the_name_of_an_installed_module_is_told_of(folder: Path) -> None:
+    (folder / "colorsys.py").write_text(SOURCE)
+    (folder / "click.py").write_text(SOURCE)
+    with pytest.raises(UserError, match=r"colorsys is Python's own; .* rename colorsys\.py"):
+        import_function("colorsys:build", "model")
+    with pytest.raises(UserError, match=r"click.__init__\.py .* before your click\.py; rename"):
+        import_function("click:build", "model")
+    (folder / "own_code_e.py").write_text("from click import build\n")
+    with pytest.raises(UserError, match=r"click\.py has the name of another module"):
+        import_function("own_code_e:build", "model")
+
+
+def test_folders_of_others_are_not_private(folder: Path) -> None:
+    folder.chmod(0o755)
+    assert is_private(folder)
+    folder.chmod(0o777)
+    assert not is_private(folder)
+    assert not is_private(folder / "missing")
 
 
 @pytest.mark.parametrize(

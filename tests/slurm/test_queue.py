@@ -26,6 +26,13 @@ def test_allocation_is_read_from_the_environment() -> None:
     assert own_allocation({}) is None
 
 
+@pytest.mark.parametrize("value", ["", "0", "2(x3)", "-1", "many"])
+def test_numbers_that_make_no_sense_are_passed_over(value: str) -> None:
+    given = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": value, "SLURM_RESTART_COUNT": value}
+    assert own_allocation(given) == Allocation("7", nodes=1, restarts=0)
+    assert own_allocation({"SLURM_JOB_ID": ""}) is None
+
+
 def test_script_is_given_to_sbatch_which_answers_with_the_job(commands: Path) -> None:
     fake(commands, "sbatch", f'read -r line; echo "$* $line" >{commands}/said; echo "12;cluster"')
     assert submit("#!/bin/bash\n") == "12"

@@ -11,7 +11,7 @@ MPICH = Mpi(Vendor.MPICH, "5.0.2")
 
 def test_open_mpi_finds_its_ranks_by_pmix() -> None:
     assert srun_line(OPEN_MPI, 26, ["work"], cores=52, environment={}) == CommandLine(
-        {"OMP_NUM_THREADS": "2", "OMPI_MCA_osc": "^ucx"},
+        {"OMP_NUM_THREADS": "2", "HYBRIDMPI_SHARED_THREADS": "1", "OMPI_MCA_osc": "^ucx"},
         (
             *("srun", "-n", "26", "--mpi=pmix", "--kill-on-bad-exit=1", "--cpu-bind=none"),
             "work",
@@ -22,7 +22,7 @@ def test_open_mpi_finds_its_ranks_by_pmix() -> None:
 def test_mpich_finds_its_ranks_by_pmi2() -> None:
     line = srun_line(MPICH, 26, ["work"], cores=4, environment={})
     assert line.arguments[3] == "--mpi=pmi2"
-    assert line.environment == {"OMP_NUM_THREADS": "1"}
+    assert line.environment == {"OMP_NUM_THREADS": "1", "HYBRIDMPI_SHARED_THREADS": "1"}
 
 
 def test_open_mpi_yields_where_ranks_outnumber_cores() -> None:
@@ -61,7 +61,7 @@ def test_ranks_that_are_alone_are_told_what_is_right(
         {},
         {"SLURM_STEP_NUM_TASKS": "1"},
         {"SLURM_NTASKS": "26", "SLURM_PROCID": "0"},
-        {"PMI_SIZE": ""},
+        {"PMI_SIZE": "", "SLURM_STEP_NUM_TASKS": "2(x3)"},
     ],
     ids=["no Slurm", "one task", "in the script itself", "nothing to go by"],
 )
@@ -71,6 +71,7 @@ def test_one_rank_that_was_started_alone_is_no_wrong_pairing(environment: dict[s
 
 def test_one_of_the_lone_ranks_speaks() -> None:
     assert is_first({})
+    assert is_first({"OMPI_COMM_WORLD_RANK": "", "PMI_RANK": "none"})
     assert [is_first({"SLURM_PROCID": str(rank)}) for rank in range(3)] == [True, False, False]
     by_mpirun = {"SLURM_PROCID": "0", "OMPI_COMM_WORLD_RANK": "1"}
     assert not is_first(by_mpirun)

@@ -11,6 +11,7 @@ import click
 
 from hybridmpi import __version__
 from hybridmpi.cli.quick_imports import quick_imports
+from hybridmpi.cli.surroundings import settle
 from hybridmpi.errors import RunFailed, UserError, nearest
 
 # The module hybridmpi.cli.NAME holds the click command NAME.
@@ -32,6 +33,11 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that imports a command when it runs, and turns our errors into messages."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, whatever environment it is started in."""
+        settle()
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name all commands, those that a newcomer needs first in front."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.config.load import change_job
 
 if TYPE_CHECKING:
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.h5")
-@click.argument("others", type=click.Path(path_type=Path), metavar="[MORE.h5]...", nargs=-1)
+@click.argument("run_file", type=ExpandedPath(), metavar="RUN.h5")
+@click.argument("others", type=ExpandedPath(), metavar="[MORE.h5]...", nargs=-1)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=ExpandedPath(dir_okay=False),
     help="Write the section to this file.  [default: stdout]",
 )
 @click.option("--force", is_flag=True, help="Replace that file if it is there already.")

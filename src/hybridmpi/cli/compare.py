@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hybridmpi.cli.job_options import settings_option
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.config.experiment import load_experiment
 from hybridmpi.config.load import read_tree
 from hybridmpi.resources import usable_cores
@@ -21,11 +22,11 @@ _LISTED = 10
 
 
 @click.command()
-@click.argument("experiment", type=click.Path(path_type=Path), metavar="EXPERIMENT.toml")
+@click.argument("experiment", type=ExpandedPath(), metavar="EXPERIMENT.toml")
 @click.option(
     "--out",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=ExpandedPath(file_okay=False),
     required=True,
     help="Folder of the experiment; if it has been begun, what is missing is made.",
 )

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.doctor import diagnose
 from hybridmpi.doctor.check import Check, State
+from hybridmpi.paths import expanded
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
 
@@ -23,13 +25,13 @@ _STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"
     "data_roots",
     metavar="ROOT",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="Folder of data sets; may be given again.  [default: $HYBRIDMPI_DATA, else data]",
 )
 @click.option(
     "--output",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     default=Path("runs"),
     show_default=True,
     help="Folder that run files are to be written to.",
@@ -39,7 +41,7 @@ def doctor(data_roots: tuple[Path, ...], output: Path) -> None:
 
     Ends with exit code 1 if there is a problem; warnings concern some runs only.
     """
-    roots = data_roots or (Path(os.environ.get("HYBRIDMPI_DATA", "data")),)
+    roots = data_roots or (Path(expanded(os.environ.get("HYBRIDMPI_DATA") or "data")),)
     with Console(stderr=True).status("Checking …") as status:
         checks = []
         for check in diagnose(roots, output):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
+
 
 @click.command()
-@click.argument("run_file", metavar="RUN.h5", type=click.Path(path_type=Path))
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("run_file", metavar="RUN.h5", type=ExpandedPath())
+@click.argument("file", metavar="FILE", type=ExpandedPath())
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def export(run_file: Path, file: Path, force: bool) -> None:
     r"""Write what a run file holds in the format that FILE's name ends with.

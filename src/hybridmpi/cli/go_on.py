@@ -53,15 +53,15 @@ def begin_or_go_on(path: Path, settings: Sequence[str]) -> Task | None:
     return Task(job, output, state_of(found[-1], "mpi") if found else None)
 
 
-def job_with_checkpoints(path: Path, settings: Sequence[str]) -> "Job":
-    """Read a job that can go on after it was stopped.
+def job_with_checkpoints(path: Path, settings: Sequence[str], *, elsewhere: bool = False) -> "Job":
+    """Read a job that can go on after it was stopped; see `load_job`.
 
     Raises:
         UserError: If it cannot, or is wrong.
     """
     from hybridmpi.config import load_job
 
-    job = load_job(path, settings)
+    job = load_job(path, settings, elsewhere=elsewhere)
     if job.checkpoint.every_s is None and job.checkpoint.every_steps is None:
         raise UserError(
             f"{path} asks for no checkpoints, without which a run cannot go on where it was "
@@ -81,6 +81,16 @@ def is_complete(job: "Job", output: Path) -> bool:
 def status_of(output: Path) -> str:
     """Return the status that a run file says of itself, or that there is none."""
     return _read(output)[0] if output.exists() else "not begun"
+
+
+def failure_of(output: Path) -> str:
+    """Return in one line why a run failed, in its file's words."""
+    from hybridmpi.runlog.attributes import read_attributes
+
+    lines = str(read_attributes(output).get("error", "")).strip().splitlines()
+    if len(lines) < 2:
+        return lines[0] if lines else "no reason is recorded"
+    return f"{lines[0]} {lines[-1].strip()}"  # whose it is, and below a traceback what was raised
 
 
 def newest_version(output: Path) -> int:

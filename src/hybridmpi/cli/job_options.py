@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
+
 if TYPE_CHECKING:
     from hybridmpi.checkpoints.file import State
     from hybridmpi.config import Job
 
-job_argument = click.argument("job", type=click.Path(path_type=Path), metavar="JOB.toml")
+job_argument = click.argument("job", type=ExpandedPath(), metavar="JOB.toml")
 
 job_or_resume_argument = click.argument(
-    "job", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False
+    "job", type=ExpandedPath(), metavar="[JOB.toml]", required=False
 )
 
 settings_option = click.option(
@@ -27,7 +29,7 @@ settings_option = click.option(
 
 resume_option = click.option(
     "--resume",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     metavar="CHECKPOINT",
     help="Go on from a checkpoint instead of a JOB.toml: a file, or a folder, whose newest counts. "
     "The run file beside that folder is replaced by one that begins with what it held then.",

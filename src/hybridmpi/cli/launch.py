@@ -17,6 +17,7 @@ from hybridmpi.launcher import (
     matching_mpirun,
     train_command,
 )
+from hybridmpi.paths import expanded
 from hybridmpi.resources import usable_cores
 from hybridmpi.slurm.queue import Allocation, own_allocation
 from hybridmpi.slurm.srun import srun_line
@@ -30,6 +31,7 @@ from hybridmpi.started import check_started_once
 @click.option(
     "--mpirun",
     metavar="PATH",
+    callback=lambda _, __, given: given and expanded(given),
     help="The mpirun to use.  [default: the one beside this Python, else the first on PATH]",
 )
 @click.option(
@@ -106,7 +108,12 @@ def _asked(train_args: tuple[str, ...]) -> Task | None:
 
     with train.make_context("hybridmpi train", list(train_args)) as context:
         given = context.params
-        return asked_task(given["job"], given["settings"], given["resume"], go_on=given["go_on"])
+        asked = asked_task(given["job"], given["settings"], given["resume"], go_on=given["go_on"])
+    if asked is not None:
+        from hybridmpi.engines.job_check import check_job
+
+        check_job(asked.job, quickly=True)  # the rest is for ranks, which import torch anyway
+    return asked
 
 
 def _line(

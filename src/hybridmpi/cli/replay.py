@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.config.load import change_job
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _NOT_EXPECTED_TO_MATCH = 3  # exit code
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path), metavar="RUN.h5")
+@click.argument("run_file", type=ExpandedPath(), metavar="RUN.h5")
 @click.option(
     "--set",
     "settings",
@@ -27,7 +28,7 @@ _NOT_EXPECTED_TO_MATCH = 3  # exit code
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="Run file of what would have been. [default: RUN-what-if.h5]",
 )
 @click.option("--force", is_flag=True, help="Replace that file if it is there already.")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
+
 
 @click.command()
 @click.argument(
@@ -11,13 +13,13 @@ import click
     metavar="DIR|RUN.h5...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
 )
 @click.option(
     "--out",
     "folder",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=ExpandedPath(file_okay=False),
     help="Where the report goes.  [default: DIR, or ./report for run files]",
 )
 def report(sources: tuple[Path, ...], folder: Path | None) -> None:
@@ -31,6 +33,7 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
     """
     from rich.console import Console
 
+    from hybridmpi.experiments.figures.style import plain_style
     from hybridmpi.experiments.render.report import write_report
     from hybridmpi.experiments.report.build import build_document
     from hybridmpi.experiments.report.sources import default_folder, read_sources
@@ -38,7 +41,8 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
 
     folder = folder or default_folder(sources)
     read = read_sources(sources)
-    document = build_document(read.study, read.digests, read.title)
-    write_report(document, folder)
+    with plain_style():
+        document = build_document(read.study, read.digests, read.title)
+        write_report(document, folder)
     Console().print(outline(document))
     click.echo(f"wrote {folder / 'report.html'}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hybridmpi.cli.go_on import is_complete, newest_version, status_of
+from hybridmpi.cli.go_on import failure_of, is_complete, newest_version, status_of
 from hybridmpi.cli.job_options import Task
 from hybridmpi.slurm.queue import Allocation, requeue
 from hybridmpi.supervise import Ending
@@ -42,6 +42,7 @@ def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
     The run file says what is done, not mpirun's exit code: Open MPI's can be 0 after a signal.
     """
     if is_complete(run.job, run.output):
+        click.echo(f"'{run.output}' is complete", err=True)
         return 0
     status = status_of(run.output)
     is_further = newest_version(run.output) > run.version
@@ -50,11 +51,29 @@ def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
         click.echo(f"{stand}: job {allocation.job_id} goes back into the queue", err=True)
         requeue(allocation)
         return 0
-    if not is_further and ending.stopped_by in (None, signal.SIGUSR1):
-        stand += "; no checkpoint was written since the job started: give it more time, or let "
-        stand += "checkpoint.every_s be smaller"
-    click.echo(f"Error: {stand}", err=True)
+    click.echo(f"Error: {stand}: {_why(run, status, ending)}", err=True)
     return ending.exit_code or 1
+
+
+def _why(run: Begun, status: str, ending: Ending) -> str:
+    """Say why the job ends here, and what comes next."""
+    if status == "failed":
+        return f"{failure_of(run.output)}. Once that is mended, submit the job again to go on"
+    if ending.stopped_by not in (None, signal.SIGUSR1):
+        name = signal.Signals(ending.stopped_by).name
+        return f"{name} ended the job; submit it again to go on"
+    if status == "not begun" and ending.stopped_by is None:
+        return (
+            f"its ranks ended with exit code {ending.exit_code} before the run began; what they "
+            "said is above"
+        )
+    nothing_new = (
+        "no checkpoint was written since the job started: give it more time, or make "
+        "checkpoint.every_s smaller"
+    )
+    if ending.stopped_by is None:
+        return f"the ranks ended with exit code {ending.exit_code}, and {nothing_new}"
+    return nothing_new
 
 
 def can_go_on(status: str, ending: Ending, *, is_further: bool) -> bool:

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import click
 
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.errors import UserError
 
 
 @click.command()
-@click.argument("run_file", metavar="RUN.h5", type=click.Path(path_type=Path))
+@click.argument("run_file", metavar="RUN.h5", type=ExpandedPath())
 @click.option(
     "--out",
     "figure_file",
     metavar="FILE.png",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="Where the figure goes; its suffix says the format.  [default: RUN.png]",
 )
 @click.option("--no-figure", is_flag=True, help="Print the summary only.")
@@ -30,11 +31,12 @@ def show(run_file: Path, figure_file: Path | None, no_figure: bool) -> None:
     if no_figure and figure_file:
         raise UserError("--out and --no-figure exclude each other; give one of them")
     run = read_run(run_file)
-    Console().print(summarize(run))
     if no_figure:
+        Console().print(summarize(run))
         return
     from hybridmpi.experiments.run_figure import save_run_figure
 
     figure_file = figure_file or run_file.with_suffix(".png")
-    save_run_figure(run, figure_file)
+    save_run_figure(run, figure_file)  # first: a reader such as `head` may not take all of the rest
+    Console().print(summarize(run))
     click.echo(f"wrote {figure_file}")

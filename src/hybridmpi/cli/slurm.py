@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from hybridmpi.cli.job_options import settings_option
+from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.errors import UserError
 from hybridmpi.slurm.script import Launcher, Request, batch_script
 
 
 @click.command()
-@click.argument("job", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False)
+@click.argument("job", type=ExpandedPath(), metavar="[JOB.toml]", required=False)
 @click.option("--nodes", type=int, default=1, show_default=True, help="Number of nodes.")
 @click.option(
     "-n", "--ranks", type=int, required=True, help="Ranks on all nodes: 1 server + workers."
@@ -82,7 +83,7 @@ def slurm(
     script = batch_script(
         request,
         name=job.stem,
-        program=[sys.executable, "-m", "hybridmpi"],
+        program=[sys.executable, "-P", "-m", "hybridmpi"],
         launcher=launcher,
         train_args=[str(job), *(word for setting in settings for word in ("--set", setting))],
     )
@@ -108,13 +109,16 @@ def _all_of(folder: Path) -> str:
 def _check(job: Path, settings: Sequence[str], request: Request) -> None:
     """Have mistakes in jobs told now, not when they start."""
     from hybridmpi.cli.go_on import job_with_checkpoints
+    from hybridmpi.engines.job_check import check_job
 
     if job.is_dir():
         _check_ranks(job, request.ranks)
-        for path in sorted(job.glob("*.toml")):
-            job_with_checkpoints(path, settings)
+    for path in sorted(job.glob("*.toml")) if job.is_dir() else [job]:
+        checked = job_with_checkpoints(path, settings, elsewhere=True)
+        check_job(checked)
+    if job.is_dir():
         return
-    output = job_with_checkpoints(job, settings).run.output
+    output = checked.run.output
     if request.array is not None and "{seed}" not in output:
         raise UserError(
             f"run.output is '{output}', the same file for all seeds; put {{seed}} into it"

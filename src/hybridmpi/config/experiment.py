@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator, model_v
 from hybridmpi.config.explain import explain
 from hybridmpi.config.load import read_tree
 from hybridmpi.config.overlay import fields_of
+from hybridmpi.config.paths import AnyPath
 from hybridmpi.config.schedules import Count, Number, Positive, Table
 from hybridmpi.errors import UserError, nearest
 
@@ -60,7 +61,7 @@ class Decision(Table):
 class Experiment(Table):
     """Runs that are to be compared."""
 
-    job: Path
+    job: AnyPath
     """the base job, relative to this file"""
     seeds: tuple[Seed, ...]
     """how many seeds, counted from 0, or a list of them; the same for all variants"""

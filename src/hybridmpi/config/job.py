@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from hybridmpi.config.paths import AnyPath, PathText
 from hybridmpi.config.schedules import (
     AnyCurve,
     AnySchedule,
@@ -59,7 +60,7 @@ class RunSection(Table):
     """number of server steps"""
     epoch_limit: Positive | None = None
     """passes over the training set, counted in samples pushed by all workers"""
-    output: str = "runs/{job}-{preset}-seed{seed}.h5"
+    output: PathText = "runs/{job}-{preset}-seed{seed}.h5"
     """the run file; {job}, {preset} and {seed} are filled in"""
     transport: Literal["auto", "messages", "shared"] = "auto"
     """how gradients and parameters move under MPI: in shared memory within a node, by messages, or
@@ -236,7 +237,7 @@ class DataSection(Table):
 
     dataset: str = "digits"
     """digits, mnist, fashion-mnist, cifar10, synthetic, or your own package.module:function"""
-    root: Path | None = None
+    root: AnyPath | None = None
     """folder that holds the data set, packed or unpacked"""
     download: bool = False
     """download what is missing into root, on one rank per node"""
@@ -273,7 +274,7 @@ class ModelSection(Table):
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the forward and backward pass; bfloat16 under torch's autocast, where parameters,
     gradients and evaluations stay float32"""
-    initial: Path | None = None
+    initial: AnyPath | None = None
     """start from these weights (safetensors)"""
 
 

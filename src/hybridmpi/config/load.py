@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from hybridmpi.config.explain import explain
 from hybridmpi.config.former import with_former_defaults
 from hybridmpi.config.job import Job
+from hybridmpi.config.paths import ELSEWHERE
+from hybridmpi.config.toml import read_toml
 from hybridmpi.errors import UserError
 
-_LARGEST_FILE = 1 << 20
 
-
-def load_job(path: Path, settings: Iterable[str] = ()) -> Job:
+def load_job(path: Path, settings: Iterable[str] = (), *, elsewhere: bool = False) -> Job:
     """Read a job file.
 
     Args:
@@ -24,6 +24,8 @@ def load_job(path: Path, settings: Iterable[str] = ()) -> Job:
         settings: What replaces fields of the file, each as "section.field=value"; the value is
             TOML, or a bare word. An empty value takes the field out. Setting a `schedule` to
             another one takes the old one's parameters out.
+        elsewhere: Whether it is to run on another machine, where $VARIABLES may be set that are
+            not set here.
 
     Returns:
         The checked job.
@@ -31,7 +33,7 @@ def load_job(path: Path, settings: Iterable[str] = ()) -> Job:
     Raises:
         UserError: If the file, a setting or a field is wrong; all wrong fields are named.
     """
-    return parse_job(read_tree(path, settings), str(path))
+    return parse_job(read_tree(path, settings), str(path), elsewhere=elsewhere)
 
 
 def read_tree(path: Path, settings: Iterable[str] = (), kind: str = "job") -> dict[str, Any]:
@@ -45,7 +47,7 @@ def read_tree(path: Path, settings: Iterable[str] = (), kind: str = "job") -> di
     Raises:
         UserError: If the file cannot be read, or a setting not be applied.
     """
-    tree = _read(path, kind)
+    tree = read_toml(path, kind)
     for setting in settings:
         _apply(tree, setting)
     return tree
@@ -74,29 +76,15 @@ def change_job(config: Any, settings: Iterable[str], source: str) -> Job:
     return parse_job(tree, source)
 
 
-def parse_job(tree: Mapping[str, Any], source: str) -> Job:
-    """Check a job that has been read from `source`."""
+def parse_job(tree: Mapping[str, Any], source: str, *, elsewhere: bool = False) -> Job:
+    """Check a job that has been read from `source`; see `load_job`."""
     try:
-        return Job.model_validate(tree)
+        return Job.model_validate(tree, context=ELSEWHERE if elsewhere else None)
     except ValidationError as error:
         lines = [explain(details) for details in error.errors()]
     except RecursionError:
         lines = ["tables are nested too deeply"]
     raise UserError(f"{source}: " + f"\n{source}: ".join(dict.fromkeys(lines)))
-
-
-def _read(path: Path, kind: str) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise UserError(f"the {kind} file {path} cannot be read: {error.strerror}") from None
-    if len(content) > _LARGEST_FILE:
-        raise UserError(f"the {kind} file {path} is larger than 1 MiB; is it one?")
-    try:
-        return tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: see _value
-        raise UserError(f"{path} is not a TOML file: {error}") from None
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:

@@ -1,10 +1,10 @@
 """The [simulate] section: the machine that a simulated run takes place on."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hybridmpi.config.paths import AnyPath
 from hybridmpi.config.schedules import Count, Seconds, Table
 
 Factor = Annotated[float, Field(strict=True, gt=0, lt=1e9, allow_inf_nan=False)]
@@ -71,7 +71,7 @@ class SimulateSection(Table):
     """seconds that the server is busy with each step, besides its last push"""
     message_bytes: Annotated[Count, Field(le=10**12)] | None = None
     """bytes of a gradient, and of the parameters; the model's, if not given"""
-    trace: Path | None = None
+    trace: AnyPath | None = None
     """CSV file of who is there when: columns time_s, worker, event (join or leave)"""
     learning: bool = True
     """compute gradients; false simulates the protocol alone, without data and model"""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
 
+from hybridmpi.environment import safe_path
+
 # Each check gets a fresh process: fork would hand on open MPI and torch libraries in any state.
 _PROCESSES = multiprocessing.get_context("spawn")
 _HANGS = "look for a network disk, a driver or a host name look-up that hangs, and try again"
@@ -62,7 +64,8 @@ def guarded(name: str, examine: Callable[[], Check], limit_s: float) -> Check:
     """
     receiver, sender = _PROCESSES.Pipe(duplex=False)
     process = _PROCESSES.Process(target=_examine, args=(sender, name, examine))
-    process.start()
+    with safe_path():
+        process.start()
     sender.close()
     try:
         if not receiver.poll(limit_s):

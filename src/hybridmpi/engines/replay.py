@@ -15,7 +15,7 @@ from hybridmpi.config import Job
 from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Step
 from hybridmpi.core.server import ParameterServer, ProtocolError
 from hybridmpi.engines.learners import Learners
-from hybridmpi.engines.provenance import check_same_workers
+from hybridmpi.engines.provenance import check_same_workers, find_own_code
 from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
@@ -73,6 +73,7 @@ class _Replay:
         self._worker_threads = int(run.attributes["torch_threads"])
         self._server_threads = int(run.attributes.get("server_threads", self._worker_threads))
         torch.set_num_threads(self._worker_threads)
+        find_own_code(run.attributes)
         num_workers = int(run.attributes["num_workers"])
         has_learned = run.attributes["engine"] == "mpi" or job.simulate.learning
         self._learners = Learners(job, num_workers) if has_learned else None

@@ -13,6 +13,7 @@ from hybridmpi.config.load import change_job
 from hybridmpi.config.simulate import SimulateSection
 from hybridmpi.engines.calibration import calibrate, reconstruct
 from hybridmpi.engines.outcome import Outcome
+from hybridmpi.engines.provenance import find_own_code
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import RecordedTimes, Times
 from hybridmpi.engines.status import Report
@@ -58,6 +59,7 @@ def what_if(
         UserError: If some worker has no recorded time, the job asks for another number of workers,
             or it cannot be simulated.
     """
+    find_own_code(run.attributes)
     num_workers = int(run.attributes["num_workers"])
     recorded_s = _compute_times(run, num_workers)
     job = _with_workers(job, num_workers, run)

@@ -83,6 +83,8 @@ def plan(experiment: Experiment, base: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: If jobs are wrong, all of which are named, or don't share an evaluation grid.
     """
+    from hybridmpi.engines.job_check import check_job
+
     jobs: dict[tuple[str, Cell], Job] = {}
     mistakes: dict[str, str] = {}  # by what is wrong, the first place where it is
     for variant, cell, tree in _resolved(experiment, base):
@@ -90,6 +92,7 @@ def plan(experiment: Experiment, base: Mapping[str, Any]) -> Plan:
         try:
             jobs[variant, cell] = job = parse_job(tree, where)
             _check_engine(experiment, job, where)
+            check_job(job)
         except UserError as error:
             for line in str(error).splitlines():
                 mistakes.setdefault(line.removeprefix(f"{where}: "), where)

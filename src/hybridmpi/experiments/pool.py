@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
+from hybridmpi.environment import leave_safe_path, safe_path
+
 
 def is_on_ranks() -> bool:
     """Say whether this is `mpirun -n N python -m mpi4py.futures -m hybridmpi ...`, with N > 1."""
@@ -32,10 +34,11 @@ def pool(processes: int) -> Iterator[Executor]:
         with MPIPoolExecutor(initializer=_begin) as ranks:
             yield ranks
         return
-    executor = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
-    )
-    with executor:
+    processes_of = multiprocessing.get_context("spawn")
+    with (
+        safe_path(),
+        ProcessPoolExecutor(processes, mp_context=processes_of, initializer=_begin) as executor,
+    ):
         with _ignored(signal.SIGINT):  # which could come before _begin does
             executor.submit(os.getpid)
         yield executor
@@ -43,6 +46,7 @@ def pool(processes: int) -> Iterator[Executor]:
 
 def _begin() -> None:
     """Leave signals to the process that hands out the work, and end if that is gone."""
+    leave_safe_path()
     parent = multiprocessing.parent_process()
     if parent is None:  # a rank, to which mpirun forwards SIGUSR1
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -18,6 +18,7 @@ from hybridmpi.experiments.figures.style import (
     GREY,
     ORANGE,
     VERMILION,
+    plain_style,
     say_empty,
     style_axes,
 )
@@ -34,13 +35,12 @@ def save_run_figure(run: Run, path: Path) -> None:
     Raises:
         UserError: If matplotlib has no such format, or the file cannot be written.
     """
-    figure = draw_run(run)
     form = path.suffix.lstrip(".").lower()
     formats = FigureCanvasAgg.get_supported_filetypes()
     if form not in formats:
         raise UserError(f"'{path}' asks for the format '{form}'; {nearest(form, formats)}")
-    with replacing(path) as beside:
-        figure.savefig(beside, format=form)
+    with plain_style(), replacing(path) as beside:
+        draw_run(run).savefig(beside, format=form)
 
 
 def draw_run(run: Run) -> Figure:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from hybridmpi.core.randomness import torch_seed
-from hybridmpi.errors import UserError, nearest
+from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.imports import import_function
 from hybridmpi.learning.known_modules import may_change_parameters
 from hybridmpi.learning.model_tensors import check_tensors
+from hybridmpi.learning.names import MODELS, check_model
 from hybridmpi.learning.settings import generators_kept, surroundings_kept
 from hybridmpi.learning.trial import Trial, buffers_kept
 
@@ -186,20 +187,14 @@ def _lenet(input_shape: Shape, num_classes: int) -> nn.Module:
     )
 
 
-_OURS: dict[str, Builder] = {"mnist_cnn": _mnist_cnn, "lenet": _lenet}
+_OURS: dict[str, Builder] = dict(zip(MODELS, (_mnist_cnn, _lenet), strict=True))
 
 
 def _build_from_torchvision(name: str, input_shape: Shape, num_classes: int) -> nn.Module:
     from torchvision import models
 
     del input_shape  # these take any that is large enough
-
-    classifiers = models.list_models(module=models)
-    if name not in classifiers:
-        raise UserError(
-            f"model.name is '{name}', but must be {' or '.join(_OURS)}, a torchvision classifier "
-            "or your own as package.module:function; " + nearest(name, [*_OURS, *classifiers])
-        )
+    check_model(name)
     model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes)
     return model
 

@@ -151,6 +151,17 @@ class ServerOptimizer:
             nn.utils.clip_grad_value_(parts, self._clip_value)
 
 
+def check_optimizer(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse an optimizer that cannot be had, whatever the model.
+
+    Raises:
+        UserError: As `ServerOptimizer` does.
+    """
+    optimizer_class = _optimizer_class(name)
+    _check_options(optimizer_class, options)
+    _made(optimizer_class, [torch.zeros(1)], options)
+
+
 def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
     classes = {
         key.lower(): value

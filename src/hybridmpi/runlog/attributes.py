@@ -11,7 +11,7 @@ from hybridmpi.runlog.reading.damage import damage_told
 from hybridmpi.runlog.reading.process import read
 
 _STATUSES = (schema.RUNNING, *schema.END_STATUSES)
-_TEXTS = ("engine", "evaluated_on", "instruction_set", "hybridmpi_version", "error")
+_TEXTS = ("engine", "evaluated_on", "instruction_set", "hybridmpi_version", "error", "started_in")
 # The largest value of what readers count with; all are at least 0.
 _MOST = {
     "duration_s": 1e15,

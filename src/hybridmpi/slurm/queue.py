@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hybridmpi.environment import whole_number
 from hybridmpi.errors import UserError
 
 _ANSWER_LIMIT_S = 60.0
@@ -26,12 +27,13 @@ class Allocation:
 
 def own_allocation(environment: Mapping[str, str]) -> Allocation | None:
     """Return what the variables say of the job that this process is part of, if it is of one."""
-    if "SLURM_JOB_ID" not in environment:
+    job_id = environment.get("SLURM_JOB_ID")
+    if not job_id:
         return None
     return Allocation(
-        environment["SLURM_JOB_ID"],
-        int(environment.get("SLURM_JOB_NUM_NODES", "1")),
-        int(environment.get("SLURM_RESTART_COUNT", "0")),
+        job_id,
+        whole_number(environment, "SLURM_JOB_NUM_NODES") or 1,
+        whole_number(environment, "SLURM_RESTART_COUNT") or 0,
     )
 
 

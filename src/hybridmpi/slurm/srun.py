@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from hybridmpi.errors import UserError
-from hybridmpi.launcher import CommandLine, Mpi, Vendor, check_ranks, environment_of_ranks
+from hybridmpi.launcher import (
+    CommandLine,
+    Mpi,
+    Vendor,
+    check_ranks,
+    environment_of_ranks,
+    is_crowded,
+)
 from hybridmpi.started import num_started
 
 # How the ranks of each MPI find each other under srun. With the wrong one each is alone.
@@ -34,7 +41,7 @@ def srun_line(
     """
     check_ranks(ranks)
     added = environment_of_ranks(library.vendor, ranks, cores=cores, environment=environment)
-    if library.vendor is Vendor.OPEN_MPI and ranks > cores:
+    if library.vendor is Vendor.OPEN_MPI and is_crowded(ranks, cores, environment):
         added["OMPI_MCA_mpi_yield_when_idle"] = "1"
     flags = (f"--mpi={_PMI[library.vendor]}", "--kill-on-bad-exit=1", "--cpu-bind=none")
     return CommandLine(added, ("srun", "-n", str(ranks), *flags, *command))

@@ -1,11 +1,13 @@
 """This rank among all ranks, and what it shares with those of its node."""
 
+import os
 import time
 
 from mpi4py import MPI
 
 from hybridmpi.engines.mpi.failed_job import HOW_TO_RESUME, end_job, tell_once
 from hybridmpi.engines.mpi.processes import Process, Watch
+from hybridmpi.environment import asked_threads
 from hybridmpi.resources import usable_cores
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
@@ -28,9 +30,12 @@ class Ranks:
         do_train: Whether the run has got so far that it may survive the loss of a worker.
         nodes: The node of each rank, named by its lowest rank.
         cores: Usable cores of this node.
-        worker_threads: Threads of every worker: an equal share of its node's cores, at least 1; on
-            all nodes what the least of them allows, since bits depend on it.
-        threads: Threads of this rank; the server has what workers leave.
+        worker_threads: Threads of every worker: what the user asks for (see
+            `environment.asked_threads`), else an equal share of its node's cores, at least 1; on
+            all nodes the same number, since bits depend on it.
+        threads: Threads of this rank; the server has as many as a worker if the user asks for a
+            number, else what workers leave.
+        lent_threads: Threads of the server while all other ranks of its node sleep.
     """
 
     def __init__(self, world: MPI.Intracomm) -> None:
@@ -45,10 +50,14 @@ class Ranks:
             {r: process for r, process in processes.items() if is_watched[r]}, self._end_without
         )
         self.cores = usable_cores()
-        self.shares_cores = self.node.size > self.cores
-        own = max(1, self.cores // self.node.size)
-        self.worker_threads = self.threads = min(world.allgather(own))
-        if world.rank == 0:
+        asked: int | None = world.bcast(asked_threads(os.environ))
+        share = max(1, self.cores // self.node.size)
+        self.worker_threads = self.threads = asked or min(world.allgather(share))
+        self.shares_cores = self.node.size * self.worker_threads > self.cores
+        self.lent_threads = self.cores
+        if asked:
+            self.lent_threads = min(self.cores, asked * self.node.size)
+        elif world.rank == 0:
             taken = self.worker_threads * (self.node.size - 1)
             self.threads = max(self.threads, self.cores - taken)
         self.num_workers = world.size - 1

@@ -242,7 +242,7 @@ def _evaluate(
     interrupted: Callable[[], str],
     report: Report,
 ) -> float | None:
-    """Evaluate the snapshots, on all of the server's cores; after a signal not for long."""
+    """Evaluate the snapshots while all other ranks sleep; after a signal not for long."""
     share = setup.share
     assert share.evaluation is not None
     deadline_s = math.inf
@@ -254,7 +254,7 @@ def _evaluate(
             deadline_s = min(deadline_s, time.perf_counter() + _EVALUATION_AFTER_SIGNAL_S)
         return time.perf_counter() < deadline_s
 
-    torch.set_num_threads(setup.ranks.cores)  # the other ranks are asleep by now
+    torch.set_num_threads(setup.ranks.lent_threads)  # the other ranks are asleep by now
     return evaluate_snapshots(
         snapshots,
         recorder,

@@ -16,6 +16,7 @@ from hybridmpi.core.delays import Delays
 from hybridmpi.core.messages import Push
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
+from hybridmpi.engines.job_check import check_job
 from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
@@ -62,6 +63,8 @@ class Simulation:
         """
         section = job.simulate
         torch.set_num_threads(1)  # the same bits, however many cores a machine has
+        if section.learning:
+            check_job(job)  # loading the data may take long
         self.job = job
         self.learners = Learners(job, section.workers) if section.learning else None
         if self.learners is None and job.run.epoch_limit is not None:

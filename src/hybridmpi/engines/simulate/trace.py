@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hybridmpi.engines.simulate.times import NS
 from hybridmpi.errors import UserError
+from hybridmpi.text_files import decoded
 
 _COLUMNS = ["time_s", "worker", "event"]
 
@@ -35,6 +36,8 @@ def always(num_workers: int) -> Availability:
 def read_trace(path: Path, num_workers: int) -> Availability:
     """Read a trace: a CSV file with the columns time_s, worker, and event (join or leave).
 
+    Values are separated by commas, semicolons or tabs, as in the header.
+
     A worker whose first event is `join` is not there at the start; one without events stays.
 
     Raises:
@@ -51,15 +54,18 @@ def read_trace(path: Path, num_workers: int) -> Availability:
 
 def _lines(path: Path, num_workers: int) -> list[Change]:
     try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != _COLUMNS:
-                raise UserError(
-                    f"the trace {path} has the columns {reader.fieldnames}, but must have "
-                    f"{_COLUMNS}"
-                )
-            return [_change(path, reader.line_num, line, num_workers) for line in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = decoded(path.read_bytes(), f"the trace {path}")
+    except OSError as error:
+        raise UserError(f"the trace {path} cannot be read: {error.strerror or error}") from error
+    separator = next((mark for mark in ";\t" if mark in text.partition("\n")[0]), ",")
+    reader = csv.DictReader(text.splitlines(), delimiter=separator, skipinitialspace=True)
+    try:
+        columns = reader.fieldnames and [name.strip() for name in reader.fieldnames]
+        if columns != _COLUMNS:
+            raise UserError(f"the trace {path} has the columns {columns}, but must have {_COLUMNS}")
+        reader.fieldnames = columns
+        return [_change(path, reader.line_num, line, num_workers) for line in reader]
+    except csv.Error as error:
         raise UserError(f"the trace {path} cannot be read: {error}") from error
 
 
@@ -68,16 +74,18 @@ def _change(path: Path, number: int, line: dict[str, str], num_workers: int) -> 
     if len(line) > len(_COLUMNS):
         raise UserError(f"{where}: has more than the {len(_COLUMNS)} values {_COLUMNS}")
     try:
-        time_s, worker = float(line["time_s"]), int(line["worker"])
-    except (TypeError, ValueError):
+        # Where ";" separates values, a spreadsheet may write 0,5 for 0.5.
+        time_s, worker = float(line["time_s"].replace(",", ".")), int(line["worker"])
+    except (AttributeError, TypeError, ValueError):  # a value that is missing is None
         raise UserError(f"{where}: time_s and worker must be numbers, not {line}") from None
     if not 0 <= time_s < 1e9:
         raise UserError(f"{where}: time_s is {time_s}, but must be at least 0 and below 1e9")
     if not 1 <= worker <= num_workers:
         raise UserError(f"{where}: worker is {worker}, but must be 1 to {num_workers}")
-    if line["event"] not in ("join", "leave"):
-        raise UserError(f"{where}: event is '{line['event']}', but must be join or leave")
-    return Change(round(NS * time_s), worker, line["event"] == "join")
+    event = str(line["event"]).strip()
+    if event not in ("join", "leave"):
+        raise UserError(f"{where}: event is '{event}', but must be join or leave")
+    return Change(round(NS * time_s), worker, event == "join")
 
 
 def _check(path: Path, availability: Availability) -> None:

@@ -1,10 +1,12 @@
 """What all figures share: how each method looks, and how axes, keys and notes are drawn."""
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -94,6 +96,14 @@ def shortened(name: str) -> str:
     """Return a name cut in its middle where it is too long for a key: both ends tell it apart."""
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """Draw as matplotlib does by itself, whatever a matplotlibrc asks for: TeX, other fonts."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 def style_axes(panel: Axes, grid: str = "y") -> None:

@@ -18,14 +18,8 @@ import numpy as np
 import torch
 
 from hybridmpi.learning.datasets.data_set import DataSet
-from hybridmpi.learning.datasets.files import (
-    damaged,
-    download,
-    missing,
-    read_checked,
-    reading,
-    require_root,
-)
+from hybridmpi.learning.datasets.files import damaged, download, missing, read_checked, reading
+from hybridmpi.learning.names import require_root
 
 FOLDER = "cifar-10-batches-py"
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-python.tar.xz")

@@ -9,16 +9,6 @@ from typing import IO
 from hybridmpi.errors import UserError
 
 
-def require_root(name: str, root: Path | None) -> Path:
-    """Return the folder below which data set `name` lies, or raise UserError without one."""
-    if root is None:
-        raise UserError(
-            f"data set '{name}' is read from files, but data.root is not set; set data.root to the "
-            "folder to read from, and data.download=true to fetch the files into it"
-        )
-    return root
-
-
 def missing(name: str, root: Path, looked_for: str) -> UserError:
     """Say that none of the files `looked_for` lies below `root`."""
     return UserError(

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridmpi.errors import UserError, nearest
 from hybridmpi.learning.datasets.cifar10 import cifar10
 from hybridmpi.learning.datasets.data_set import DataSet
 from hybridmpi.learning.datasets.digits import digits
 from hybridmpi.learning.datasets.mnist import mnist
 from hybridmpi.learning.datasets.own import own_data_set
 from hybridmpi.learning.datasets.synthetic import synthetic_from
-
-NAMES = ("digits", "mnist", "fashion-mnist", "cifar10", "synthetic")
+from hybridmpi.learning.names import check_data_set
 
 
 def load_dataset(
@@ -25,7 +23,8 @@ def load_dataset(
     """Load a data set into memory.
 
     Args:
-        name: One of `NAMES`, or "package.module:function" for the user's own: see `own_data_set`.
+        name: One of `names.DATA_SETS`, or "package.module:function" for the user's own: see
+            `own_data_set`.
         root: The folder to read files from; "digits" and "synthetic" need none.
         download: Fetch missing files into `root`; let one process per file system do so first.
         options: Arguments of `synthetic` or of the user's own function; the others take none.
@@ -38,11 +37,7 @@ def load_dataset(
         return own_data_set(name, root, options)
     if name == "synthetic":
         return synthetic_from(options)
-    if options:
-        raise UserError(
-            f"data set '{name}' takes no options, but was given {', '.join(options)}; remove them "
-            "from data.options"
-        )
+    check_data_set(name, root, options)
     match name:
         case "digits":
             return digits()
@@ -50,7 +45,4 @@ def load_dataset(
             return mnist(name, root, download)
         case "cifar10":
             return cifar10(root, download)
-    raise UserError(
-        f"data set '{name}' is unknown (one of your own is named package.module:function); "
-        + nearest(name, NAMES)
-    )
+    raise AssertionError(name)  # which check_data_set would have refused

@@ -16,14 +16,8 @@ import torch
 from torch import Tensor
 
 from hybridmpi.learning.datasets.data_set import DataSet
-from hybridmpi.learning.datasets.files import (
-    damaged,
-    download,
-    missing,
-    read_checked,
-    reading,
-    require_root,
-)
+from hybridmpi.learning.datasets.files import damaged, download, missing, read_checked, reading
+from hybridmpi.learning.names import require_root
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A data set of any size that can be learned: one prototype per class, plus noise."""
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,20 @@ def synthetic(
 
 
 def synthetic_from(options: Mapping[str, Any]) -> DataSet:
-    """Call `synthetic` with options from a job file, or raise UserError for an unknown one."""
+    """Call `synthetic` with options from a job file, or raise UserError for unfit ones."""
+    check_options(options)
+    return synthetic(**options)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise UserError for an option that is unknown or unfit."""
     for option in options:
         if option not in OPTIONS:
             raise UserError(
                 f"data set 'synthetic' has no option '{option}'; {nearest(option, OPTIONS)}"
             )
-    return synthetic(**options)
+    defaults = {name: each.default for name, each in signature(synthetic).parameters.items()}
+    _check(**{**defaults, **options})
 
 
 def _check(samples: int, shape: Sequence[int], classes: int, seed: int) -> None:

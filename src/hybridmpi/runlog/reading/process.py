@@ -41,7 +41,7 @@ class _Program:
     """A process that reads run files."""
 
     def __init__(self) -> None:
-        path = [*filter(None, sys.path), str(_ROOT)]
+        path = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))] + [str(_ROOT)]
         self._process = subprocess.Popen(
             _COMMAND,
             stdin=subprocess.PIPE,
