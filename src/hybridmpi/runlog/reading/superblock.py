@@ -6,7 +6,7 @@ from pathlib import Path
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.runlog.schema import PAGE_BYTES
 
-# The superblock of an HDF5 file as libver="latest" writes it: signature, version, two sizes,
+# The superblock of an HDF5 file that can be in SWMR mode, version 3: signature, version, two sizes,
 # flags of the writer, base address, address of the extension, end of file. HDF5 file format
 # specification, section II.A.
 _SUPERBLOCK = struct.Struct("<8sBBBBQQQ")
