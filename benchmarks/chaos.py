@@ -1,4 +1,4 @@
-"""Kills and stops runs at random moments, and checks what must hold afterwards.
+"""Kills and stops runs at random moments, makes them fail, and checks what must hold afterwards.
 
 Three kinds of runs, 5 ranks each, over all presets, transports and both broadcasts, most on a tiny
 model and some on a CNN that learns MNIST:
@@ -11,6 +11,12 @@ model and some on a CNN that learns MNIST:
 - `signal`: a signal asks launch, mpirun or a rank to stop. Within 30 s the run is closed as
   stopped, with a last checkpoint, and it goes on from there.
 
+And one kind of 2 to 26 ranks, on a tiny model:
+
+- `failure`: a run fails, by an error of the server or of a worker, by the end of a process, or by a
+  mistake of the user's. The exit code is as documented, the error is told once, the run file is
+  closed as failed, and all processes end within seconds.
+
 No process and no shared memory may be left, and a quarter of the runs is replayed bit for bit. What
 is done to run number i is a function of the seed, the kind and i. Results go to OUT/KIND.jsonl;
 runs that are there are not made again, so that the campaign can be stopped and started. A run's
@@ -18,6 +24,7 @@ folder is kept if it did anything wrong.
 
     python benchmarks/chaos.py all --data DATA --out chaos       # some hours on 2 cores
     python benchmarks/chaos.py worker --count 20 --real 0 --out chaos
+    python benchmarks/chaos.py failure --out chaos               # needs no data
     python benchmarks/chaos.py server --only 17 --data DATA --out chaos    # that one again
 """
 
@@ -36,6 +43,7 @@ from typing import Any
 
 import click
 
+from faults.failures import Failure
 from faults.kinds import KINDS, Trial
 from faults.launched import FaultError
 from faults.plans import COUNTS, Plan, plan
@@ -48,7 +56,9 @@ Line = Mapping[str, Any]
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder of the results."
 )
-@click.option("--count", type=int, help="Runs of each kind; by default 200, of `signal` 100.")
+@click.option(
+    "--count", type=int, help="Runs of each kind; by default 200, of `signal` and `failure` 100."
+)
 @click.option("--real", type=int, default=40, help="So many of them all train a CNN on MNIST.")
 @click.option("--data", type=click.Path(path_type=Path), help="The data's folder, for these.")
 @click.option("--seed", type=int, default=0, help="What is done to runs is a function of it.")
@@ -73,14 +83,21 @@ def main(
         done = results(out, each, seed)
         numbers = range(count or COUNTS[each]) if only is None else [only]
         asked = [n for n in numbers if n not in done or only is not None]
-        run_all([plan(seed, each, n, real=real, data=data) for n in asked], seed, out)
+        run_all([planned(seed, each, n, real=real, data=data) for n in asked], seed, out)
     lines = [line for each in kinds for line in results(out, each, seed).values()]
     print(page(lines))
     if any(line["faults"] for line in lines):
         sys.exit(1)
 
 
-def run_all(plans: Iterable[Plan], seed: int, out: Path) -> None:
+def planned(seed: int, kind: str, number: int, *, real: int, data: Path | None) -> Plan | Failure:
+    """Draw what is done to a run."""
+    if kind == "failure":
+        return Failure.plan(seed, number)
+    return plan(seed, kind, number, real=real, data=data)
+
+
+def run_all(plans: Iterable[Plan | Failure], seed: int, out: Path) -> None:
     """Make runs, and write down what each has shown."""
     for each in plans:
         if each.is_real and each.settings["data.root"] is None:
@@ -93,7 +110,7 @@ def run_all(plans: Iterable[Plan], seed: int, out: Path) -> None:
         print(f"{each}: {said} ({line['seconds']:.0f} s)", file=sys.stderr, flush=True)
 
 
-def run(chosen: Plan, out: Path) -> dict[str, Any]:
+def run(chosen: Plan | Failure, out: Path) -> dict[str, Any]:
     """Make one run, and return what it has shown."""
     folder = out / f"{chosen.kind}-{chosen.number:03}"
     shutil.rmtree(folder, ignore_errors=True)

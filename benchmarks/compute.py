@@ -1,9 +1,10 @@
 """Gradients per second of one worker's inner loop, in the forms that torch offers.
 
 The yardstick is the form that workers use, on vectors and in the model's own order of memory; the
-others are the same computation in torch's own loop, with model and inputs in contiguous or in
-channels-last order, with the model compiled, and under bfloat16 autocast (`model.precision`), in
-turns, on one thread, or on a GPU where there is one. A form that fails here
+others are the same model in a class of the user's, which may change parameters and so gets a copy
+of them for each gradient; and the same computation in torch's own loop, with model and inputs in
+contiguous or in channels-last order, with the model compiled, and under bfloat16 autocast
+(`model.precision`), in turns, on one thread, or on a GPU where there is one. A form that fails here
 is left out with a note: torch.compile needs a C++ compiler.
 
     python benchmarks/compute.py
@@ -25,7 +26,11 @@ from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import GradientComputer
 from hybridmpi.learning.models import build_model
 
-SHAPES = {"mnist_cnn": (1, 28, 28), "lenet": (3, 32, 32), "resnet18": (3, 32, 32)}
+SHAPES = {
+    "mnist_cnn": (1, 28, 28),
+    "lenet": (3, 32, 32),
+    "resnet18": (3, 32, 32),
+}
 REPEATS = 5
 
 
@@ -105,6 +110,25 @@ def workers(model: nn.Module, batches: Batches, *, is_bfloat16: bool = False) ->
     return lambda: void(computer.compute(batches, 1, 0, parameters, push))
 
 
+class OwnClass(nn.Module):
+    """A user's class, of which nobody knows what its forward does."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a model."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Pass inputs on."""
+        output: Tensor = self.model(inputs)
+        return output
+
+
+def own_class(model: nn.Module, batches: Batches) -> Turn:
+    """Compute as workers do where the model is of a class of the user's."""
+    return workers(OwnClass(model), batches)
+
+
 def bfloat16(model: nn.Module, batches: Batches) -> Turn:
     """Compute as workers do with `model.precision = "bfloat16"`."""
     return workers(model, batches, is_bfloat16=True)
@@ -155,6 +179,7 @@ def rate(turn: Turn, seconds: float) -> float:
 
 FORMS: dict[str, Callable[[nn.Module, Batches], Turn]] = {
     "workers": workers,
+    "own class": own_class,
     "torch": plain,
     "contiguous": contiguous,
     "channels-last": channels_last,

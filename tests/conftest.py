@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,3 +143,30 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def h5dump_rows() -> Callable[[Path, str], list[list[Any]]]:
+    """Return a function that has h5dump print a table, and returns its rows."""
+    if shutil.which("h5dump") is None:
+        pytest.skip("h5dump is not installed")
+
+    def value(text: str) -> Any:
+        if text.startswith('"'):
+            # Each byte beyond ASCII is printed as a negative integer of 32 bits, in octal.
+            escaped = re.sub(r"\\(3\d{10})", lambda octal: chr(int(octal[1], 8) & 255), text[1:-1])
+            return escaped.encode("latin-1").decode()
+        return {"TRUE": True, "FALSE": False}.get(text) if text.isupper() else float(text)
+
+    def rows(path: Path, table: str) -> list[list[Any]]:
+        line = ["h5dump", "-d", table, "-y", "-w", "0", "-m", "%.17g", path]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        data = re.search(r"^   DATA \{\n(.*?)^   \}$", done.stdout, re.MULTILINE | re.DOTALL)
+        assert data, done.stdout
+        found = re.findall(r"^ *\{\n(.*?)^ *\},?$", data[1], re.MULTILINE | re.DOTALL)
+        return [
+            [value(each.strip().removesuffix(",")) for each in row.splitlines()] for row in found
+        ]
+
+    return rows

@@ -1,3 +1,4 @@
+import ast
 import re
 import subprocess
 import sys
@@ -78,6 +79,17 @@ def test_reading_a_run_works_as_described(
     exec(blocks("docs/run-file.md", "python")[0], names)
     assert capsys.readouterr().out.startswith("complete hybrid 30.0\n")
     assert names["stale"].staleness.tolist() == [1, 1]
+
+
+def test_reading_a_run_with_h5py_alone_works_as_described(
+    small_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(small_run.parent)
+    names: dict[str, Any] = {}
+    exec(blocks("docs/run-file.md", "python")[1], names)
+    printed = "complete\nthe server's version at arrival minus the push's version\n"
+    assert capsys.readouterr().out == printed
+    assert names["steps"].gradients.tolist() == [1, 2]
 
 
 def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -165,3 +177,28 @@ def test_every_attribute_of_a_run_file_is_described(small_run: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def texts_of_the_code() -> list[str]:
+    """Return all texts in the sources, those that are put together with … for what differs."""
+    found = []
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            if isinstance(node, ast.JoinedStr):
+                parts = (
+                    part.value if isinstance(part, ast.Constant) else "…" for part in node.values
+                )
+                found.append("".join(map(str, parts)))
+    return found
+
+
+def test_messages_of_what_may_go_wrong_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "what-may-go-wrong.md").read_text()
+    messages = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(messages) > 60
+    texts = texts_of_the_code()
+    for message in messages:
+        words = re.compile(".*".join(map(re.escape, message.split("…"))), re.DOTALL)
+        assert any(words.search(text) for text in texts), f"no message says: {message}"

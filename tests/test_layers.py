@@ -21,7 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launcher": {"environment", "errors"},
     "relay": set(),
     "supervise": {"launcher", "relay"},
-    "slurm": {"launcher", "environment", "errors"},
+    "launched": {"supervise", "launcher", "runlog", "errors"},
+    "started": {"environment", "errors"},
+    "slurm": {"launcher", "started", "environment", "errors"},
     "config": {"core", "paths", "text_files", "errors"},
     "runlog": {"errors"},
     "checkpoints": {"runlog", "errors"},
@@ -40,13 +42,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
     },
     "experiments": {
-        *("engines", "runlog", "config", "launcher", "supervise", "resources"),
+        *("engines", "runlog", "config", "launcher", "launched", "resources"),
         *("environment", "errors"),
     },
-    "doctor": {"launcher", "supervise", "resources", "environment", "errors"},
+    "doctor": {"runlog", "launcher", "supervise", "resources", "environment", "errors"},
     "cli": {
         *("experiments", "engines", "checkpoints", "runlog", "config", "core"),
-        *("doctor", "launcher", "supervise", "slurm", "resources", "paths", "errors"),
+        *("doctor", "launcher", "launched", "supervise", "slurm", "started", "resources"),
+        *("paths", "errors"),
     },
     "__main__": {"cli"},
     "__init__": {"runlog"},
@@ -62,6 +65,8 @@ WITHOUT_TORCH = {
     "launcher",
     "relay",
     "supervise",
+    "launched",
+    "started",
     "config",
     "runlog",
 }
@@ -176,7 +181,7 @@ def test_torch_is_imported_by_what_computes_only() -> None:
 
 def test_hdf5_reads_files_in_a_process_of_its_own() -> None:
     assert {i.file for i in IMPORTS if i.package == "h5py" and not i.is_inside_function} == {
-        "runlog/writer.py",
+        "runlog/file_format.py",
         "runlog/reading/run_file.py",
         "runlog/reading/stored.py",
     }

@@ -14,7 +14,7 @@ from hybridmpi import __version__
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"torch": "pytorch"}  # all others have one name
+CONDA_NAMES = {"torch": "pytorch", "tables": "pytables"}  # all others have one name
 
 
 def conda_packages() -> list[Any]:

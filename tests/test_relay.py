@@ -1,6 +1,6 @@
 import io
 
-from hybridmpi.relay import relay, worth_telling
+from hybridmpi.relay import Relay, worth_telling
 
 RULE = "-" * 74 + "\n"
 WARNING = [
@@ -46,5 +46,12 @@ def test_null_bytes_are_left_out() -> None:
 
 def test_relay_passes_on_until_the_source_ends() -> None:
     target = io.StringIO()
-    relay(io.StringIO("".join(["one\n", *WARNING, "two\n"])), target).join(5)
+    Relay(io.StringIO("".join(["one\n", *WARNING, "two\n"])), target).join(5)
     assert target.getvalue() == "one\ntwo\n"
+
+
+def test_relay_knows_whether_an_error_was_told() -> None:
+    for text, is_told in (("Error: this\n", True), ("an Error: that\n", False)):
+        relay = Relay(io.StringIO(text), io.StringIO())
+        relay.join(5)
+        assert relay.has_told_error is is_told

@@ -1,10 +1,11 @@
-"""The three kinds of disturbance, and what must come of each."""
+"""The kinds of disturbance, and what must come of each."""
 
 import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,8 +19,9 @@ from faults.checks import (
     recovery,
     rows_of,
 )
+from faults.failures import fail
 from faults.launched import FaultError, launched, replay, temporary
-from faults.plans import NEVER_S, Plan
+from faults.plans import NEVER_S
 from hybridmpi import read_run
 from hybridmpi.checkpoints.file import State, folder_of
 from hybridmpi.runlog.run import Run
@@ -58,16 +60,21 @@ class Hit:
 
 
 class Trial:
-    """One run that is disturbed as planned, in a folder of its own."""
+    """One run that is disturbed as planned, in a folder of its own.
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    Attributes:
+        plan: What is done to it: a `Plan`, or a `Failure`.
+        segments: Of shared memory that it has been seen to use.
+    """
+
+    def __init__(self, plan: Any, folder: Path) -> None:
         self.plan = plan
         self.result = Result()
         self.run_file = folder / "run.h5"
         self.checkpoints = folder_of(self.run_file)
         self._folder = folder
         self._launches = 0
-        self._segments: set[Path] = set()
+        self.segments: set[Path] = set()
         (folder / "job.toml").write_text('run = { output = "run.h5" }\n')
 
     def expect(self, is_so: bool, otherwise: str) -> None:
@@ -85,7 +92,7 @@ class Trial:
         options = ["job.toml", *plan.options()] if state is None else self._resume(NEVER_S)
         with launched(self._folder, self._next_name(), *options) as running:
             began_s = running.wait_for_training()
-            self._segments |= running.shared_memory()
+            self.segments |= running.shared_memory()
             target = running.find(plan.target)
             time.sleep(max(0.0, began_s + moment_s - time.monotonic()))
             if plan.lag_s is not None:
@@ -104,7 +111,7 @@ class Trial:
         limit_s = state.facts["time_s"] + GO_ON_S
         with launched(self._folder, self._next_name(), *self._resume(limit_s)) as running:
             running.wait_for_training()
-            self._segments |= running.shared_memory()
+            self.segments |= running.shared_memory()
             code = running.wait()
         self.expect(code == 0, f"the resumed run ended with exit code {code}")
         run, version = read_run(self.run_file), state.facts["core"]["version"]
@@ -131,7 +138,7 @@ class Trial:
     def check_left_behind(self) -> None:
         """Note segments of shared memory, and files of MPI's sessions, that are still there."""
         files = [path for path in temporary(self._folder).rglob("*") if not path.is_dir()]
-        left = [*files, *(path for path in self._segments if path.exists())]
+        left = [*files, *(path for path in self.segments if path.exists())]
         self.expect(not left, f"left behind: {', '.join(map(str, left))}")
 
     def _next_name(self) -> str:
@@ -205,4 +212,5 @@ KINDS: dict[str, Callable[[Trial], None]] = {
     "worker": lose_worker,
     "server": kill_server,
     "signal": stop,
+    "failure": fail,
 }

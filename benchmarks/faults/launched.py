@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,13 +28,22 @@ class FaultError(Exception):
 class Launched:
     """A command that starts ranks."""
 
-    def __init__(self, folder: Path, name: str, arguments: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        arguments: list[str],
+        added: Mapping[str, str],
+        limit_s: float,
+    ) -> None:
         """Start it.
 
         Args:
             folder: Its working folder.
             name: Its output goes to NAME.txt there.
             arguments: Of Python.
+            added: Variables of its environment.
+            limit_s: When it is given up.
         """
         self._mark = uuid.uuid4().hex
         self._output = folder / f"{name}.txt"
@@ -42,26 +51,35 @@ class Launched:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=folder,
-                env={**environment(folder), _MARK: self._mark},
+                env={**environment(folder), **added, _MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._deadline_s = time.monotonic() + LIMIT_S
+        self._limit_s = limit_s
+        self._deadline_s = time.monotonic() + limit_s
 
     def wait_for_training(self) -> float:
         """Return when training began, on the monotonic clock.
 
         That is late by as long as the first line takes from rank 0 to here.
         """
-        while _TRAINS not in self._output.read_text(errors="replace"):
+        while _TRAINS not in self.said():
             if self.process.poll() is not None:
                 raise FaultError(f"ended with {self.process.returncode} before it trained")
-            if time.monotonic() > self._deadline_s:
-                raise FaultError(f"did not train within {LIMIT_S:.0f} s")
+            if self.is_late():
+                raise FaultError(f"did not train within {self._limit_s:.0f} s")
             time.sleep(0.005)
         return time.monotonic()
+
+    def said(self) -> str:
+        """Return what it has said so far."""
+        return self._output.read_text(errors="replace")
+
+    def is_late(self) -> bool:
+        """Say whether it is to be given up."""
+        return time.monotonic() > self._deadline_s
 
     def find(self, target: str) -> psutil.Process:
         """Return the process of launch, of mpirun, or of a rank."""
@@ -88,7 +106,7 @@ class Launched:
         try:
             code = self.process.wait(max(0, self._deadline_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise FaultError(f"did not end within {LIMIT_S:.0f} s") from None
+            raise FaultError(f"did not end within {self._limit_s:.0f} s") from None
         if alive := psutil.wait_procs(list(self._processes()), timeout=5)[1]:
             raise FaultError(f"{len(alive)} processes outlived it: {alive}")
         return code
@@ -113,10 +131,17 @@ class Launched:
 
 
 @contextmanager
-def launched(folder: Path, name: str, *options: str) -> Iterator[Launched]:
+def launched(
+    folder: Path,
+    name: str,
+    *options: str,
+    ranks: int = RANKS,
+    added: Mapping[str, str] = {},
+    limit_s: float = LIMIT_S,
+) -> Iterator[Launched]:
     """Start `hybridmpi launch` with these options, and leave no process behind."""
-    arguments = ["-m", "hybridmpi", "launch", "-n", str(RANKS), *options]
-    running = Launched(folder, name, arguments)
+    arguments = ["-m", "hybridmpi", "launch", "-n", str(ranks), *options]
+    running = Launched(folder, name, arguments, added, limit_s)
     try:
         yield running
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hybridmpi.core.presets import PRESETS
 
-COUNTS = {"worker": 200, "server": 200, "signal": 100}
+COUNTS = {"worker": 200, "server": 200, "signal": 100, "failure": 100}
 RANKS = 5
 TRAINING_S = 3.0  # of a run that loses a worker
 BROKEN_OFF_S = 2.5  # a run that is killed or stopped is so by then

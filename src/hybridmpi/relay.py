@@ -34,14 +34,23 @@ def worth_telling(lines: Iterable[str]) -> Iterator[str]:
         yield rule
 
 
-def relay(source: IO[str], target: IO[str]) -> threading.Thread:
-    """Pass on what is worth telling, in a thread that ends with the source."""
+class Relay(threading.Thread):
+    """Passes on what is worth telling, in a thread that ends with the source.
 
-    def pass_on() -> None:
-        for line in worth_telling(source):
-            target.write(line)
-            target.flush()
+    Attributes:
+        has_told_error: Whether one of our error messages was among it.
+    """
 
-    thread = threading.Thread(target=pass_on, name="relay", daemon=True)
-    thread.start()
-    return thread
+    def __init__(self, source: IO[str], target: IO[str]) -> None:
+        super().__init__(name="relay", daemon=True)
+        self.has_told_error = False
+        self._source, self._target = source, target
+        self.start()
+
+    def run(self) -> None:
+        """Pass on all there is."""
+        with self._source:
+            for line in worth_telling(self._source):
+                self.has_told_error |= line.startswith("Error: ")
+                self._target.write(line)
+                self._target.flush()

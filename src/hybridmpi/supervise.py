@@ -14,14 +14,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, NamedTuple
 
 import psutil
 
 from hybridmpi.launcher import CommandLine
-from hybridmpi.relay import relay
+from hybridmpi.relay import Relay
 
 STOP_LIMIT_S = 30.0
 _ASK_AGAIN_S = 5.0  # MPICH's mpirun loses a signal that comes before its ranks are up
@@ -37,19 +37,20 @@ class Ending(NamedTuple):
     Attributes:
         exit_code: 128 + the signal's number where a signal asked to stop, else mpirun's own.
         stopped_by: The number of that signal, or None.
+        has_told_error: Whether a line on its stderr began with "Error: ", as ours do.
     """
 
     exit_code: int
     stopped_by: int | None
-
-
-def supervise(line: CommandLine, output: IO[str] | None = None) -> int:
-    """Run the line to its end and return the exit code; see `supervise_to_end`."""
-    return supervise_to_end(line, output).exit_code
+    has_told_error: bool = False
 
 
 def supervise_to_end(
-    line: CommandLine, output: IO[str] | None = None, *, usr1_stops: bool = False
+    line: CommandLine,
+    output: IO[str] | None = None,
+    *,
+    usr1_stops: bool = False,
+    allowed_s: Callable[[int], float] = lambda _: math.inf,
 ) -> Ending:
     """Run the line to its end.
 
@@ -60,19 +61,27 @@ def supervise_to_end(
         line: An mpirun or srun line.
         output: Where its output and its errors go; by default where ours go.
         usr1_stops: Whether SIGUSR1 asks to stop, as the others do.
+        allowed_s: Asked again and again, given the number of its process, for how many more seconds
+            it may run.
     """
-    with _received_signals() as received, started(line, output) as process:
-        stopped_by = _wait(process, received, usr1_stops)
+    with _received_signals() as received, started(line, output) as running:
+        stopped_by = _wait(running.process, received, usr1_stops, allowed_s)
+    has_told_error = running.relay is not None and running.relay.has_told_error
     if stopped_by is not None:
-        return Ending(128 + stopped_by, stopped_by)
-    code = process.returncode
-    return Ending(128 - code if code < 0 else code, None)
+        return Ending(128 + stopped_by, stopped_by, has_told_error)
+    code = running.process.returncode
+    return Ending(128 - code if code < 0 else code, None, has_told_error)
+
+
+class Started(NamedTuple):
+    """A line that runs, and what passes on what it says, if it is passed on."""
+
+    process: "subprocess.Popen[str]"
+    relay: Relay | None
 
 
 @contextmanager
-def started(
-    line: CommandLine, output: int | IO[str] | None = None
-) -> Iterator["subprocess.Popen[str]"]:
+def started(line: CommandLine, output: int | IO[str] | None = None) -> Iterator[Started]:
     """Start the line, and end it with all that it started, however the block is left.
 
     Args:
@@ -84,19 +93,20 @@ def started(
         env={**os.environ, **line.environment},
         stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
         stdout=output,
-        stderr=subprocess.PIPE if output is None else subprocess.STDOUT,
+        stderr=subprocess.STDOUT if isinstance(output, int) else subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
         preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
     )
-    told = relay(process.stderr, sys.stderr) if process.stderr else None
+    target = sys.stderr if output is None or isinstance(output, int) else output
+    relay = Relay(process.stderr, target) if process.stderr else None
     try:
-        yield process
+        yield Started(process, relay)
     finally:
         _end(process)
-        if told:
-            told.join(_RELAY_LIMIT_S)
+        if relay:
+            relay.join(_RELAY_LIMIT_S)
 
 
 @contextmanager
@@ -114,7 +124,12 @@ def _received_signals() -> Iterator[deque[int]]:
             signal.signal(number, handler)
 
 
-def _wait(process: "subprocess.Popen[str]", received: deque[int], usr1_stops: bool) -> int | None:
+def _wait(
+    process: "subprocess.Popen[str]",
+    received: deque[int],
+    usr1_stops: bool,
+    allowed_s: Callable[[int], float],
+) -> int | None:
     """Wait for the end, or until it is to be forced; return the signal that asked to stop.
 
     That is the first one; but SIGUSR1, after which a run may go on, gives way to any other.
@@ -124,6 +139,7 @@ def _wait(process: "subprocess.Popen[str]", received: deque[int], usr1_stops: bo
         if now >= ask_at:
             process.send_signal(signal.SIGUSR1)
             ask_at = now + _ASK_AGAIN_S
+        deadline = min(deadline, now + allowed_s(process.pid))
         if not received:
             time.sleep(_POLL_S)
             continue
@@ -131,7 +147,7 @@ def _wait(process: "subprocess.Popen[str]", received: deque[int], usr1_stops: bo
         if number == signal.SIGUSR1 and not usr1_stops:
             process.send_signal(signal.SIGUSR1)
         elif stopped_by is None:
-            stopped_by, ask_at, deadline = number, now, now + STOP_LIMIT_S
+            stopped_by, ask_at, deadline = number, now, min(deadline, now + STOP_LIMIT_S)
             _announce_stop(number)
         elif number == signal.SIGINT:  # not SIGTERM: `timeout` sends it twice in a row
             break

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from hybridmpi import launched
 from hybridmpi.cli import launch as launch_module
 from hybridmpi.cli import main
 from hybridmpi.launcher import CommandLine, Mpi, Mpirun, Vendor
@@ -26,7 +27,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         launch_module, "matching_mpirun", lambda _: Mpirun("mpirun", Mpi(Vendor.MPICH, "5.0"))
     )
     monkeypatch.setattr(launch_module, "find_library", lambda: Mpi(Vendor.MPICH, "5.0"))
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_JOB_ID"):
+    for name in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+        *("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PTY_PORT"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(launch_module, "usable_cores", lambda: 10)
     path = tmp_path / "job.toml"
@@ -49,48 +53,130 @@ def test_options_of_train_are_passed_on_in_any_order(job: str) -> None:
     ]
 
 
-def test_line_is_shown_then_run_and_its_exit_code_returned(
-    job: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def ends_with(
+    monkeypatch: pytest.MonkeyPatch, ending: Ending, act: Callable[[], None] = lambda: None
+) -> list[CommandLine]:
+    """Have mpirun do something and end so; return the lines that are run."""
     ran: list[CommandLine] = []
 
-    def fake_supervise(line: CommandLine) -> int:
+    def supervise(line: CommandLine, *_: object, **__: object) -> Ending:
         ran.append(line)
-        return 7
+        act()
+        return ending
 
-    monkeypatch.setattr(launch_module, "supervise", fake_supervise)
+    monkeypatch.setattr(launched, "supervise_to_end", supervise)
+    return ran
+
+
+def test_line_is_shown_then_run_and_a_mistake_is_told_by_its_exit_code(
+    job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = ends_with(monkeypatch, Ending(2, None, has_told_error=True))
     result = invoke("-n", "2", job)
-    assert result.exit_code == 7
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr == f"{ran[0]}\n"
 
 
+def test_signal_is_told_by_the_exit_code(job: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_with(monkeypatch, Ending(143, 15))
+    assert invoke("-n", "2", job).exit_code == 143
+
+
+@pytest.mark.parametrize("mpirun_code", [0, 1, 2, 3, 137])
 @pytest.mark.parametrize(
-    ("is_there", "is_open", "exit_code"), [(True, False, 0), (True, True, 1), (False, True, 1)]
+    ("status", "exit_code"), [("complete", 0), ("stopped", 0), ("failed", 1), ("running", 1)]
 )
-def test_exit_code_of_a_run_that_did_not_end_is_not_0(
+def test_exit_code_is_that_of_the_run_and_not_of_any_rank(
     job: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     new_run: Callable[..., RunWriter],
-    is_there: bool,
-    is_open: bool,
+    status: str,
+    mpirun_code: int,
     exit_code: int,
 ) -> None:
-    def fake_supervise(_: CommandLine) -> int:
-        if is_there:
-            writer = new_run()
-            writer.flush()
-            killed = (tmp_path / "run.h5").read_bytes()
-            writer.close("complete")
-            if is_open:
-                (tmp_path / "run.h5").write_bytes(killed)
-        return 0
+    def run() -> None:
+        writer = new_run()
+        writer.flush()
+        killed = (tmp_path / "run.h5").read_bytes()
+        writer.close("complete" if status == "running" else status, error="a worker failed")
+        if status == "running":
+            (tmp_path / "run.h5").write_bytes(killed)
 
-    monkeypatch.setattr(launch_module, "supervise", fake_supervise)
+    ends_with(monkeypatch, Ending(mpirun_code, None), run)
     result = invoke("-n", "2", job, "--set", f"run.output={tmp_path / 'run.h5'}")
     assert result.exit_code == exit_code
-    assert ("ended with exit code 0, but before the run did" in result.stderr) is bool(exit_code)
+    assert result.stderr.count("Error: ") == exit_code
+    assert result.stderr.count("Error: a worker failed\n") == (status == "failed")
+    assert result.stderr.count("the ranks ended before the run did") == (status == "running")
+
+
+@pytest.mark.parametrize(
+    ("mpirun_code", "is_told", "exit_code"),
+    [
+        (0, False, 1),
+        (0, True, 2),  # under ULFM mpirun's is 0 whatever its ranks' are
+        (1, True, 1),
+        (2, True, 2),
+        (3, True, 1),
+    ],
+)
+def test_a_file_that_was_there_before_says_nothing_of_the_run(
+    job: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_run: Callable[..., RunWriter],
+    mpirun_code: int,
+    is_told: bool,
+    exit_code: int,
+) -> None:
+    new_run().close("complete")
+    ends_with(monkeypatch, Ending(mpirun_code, None, has_told_error=is_told))
+    result = invoke("-n", "2", job, "--set", f"run.output={tmp_path / 'run.h5'}")
+    assert result.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "0"},
+        {"PMI_SIZE": "3", "PMI_RANK": "0"},
+        {"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "0"},
+    ],
+    ids=["Open MPI", "MPICH", "srun"],
+)
+def test_launch_under_mpirun_is_refused_and_told_once(
+    job: str, monkeypatch: pytest.MonkeyPatch, started: dict[str, str]
+) -> None:
+    monkeypatch.setattr("hybridmpi.started._SPEAKING_S", 0.0)
+    monkeypatch.setattr(launched, "supervise_to_end", pytest.fail)
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    result = invoke("-n", "5", job, "--force")
+    assert result.exit_code == 2
+    assert "started `hybridmpi launch` 3 times" in result.stderr
+    assert f"type `hybridmpi launch -n 5 {job} --force`" in result.stderr
+    monkeypatch.setenv(list(started)[1], "1")
+    result = invoke("-n", "5", job, "--force")
+    assert (result.exit_code, result.output) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        {"SLURM_JOB_ID": "12", "SLURM_NTASKS": "3", "SLURM_PROCID": "0"},
+        {"SLURM_STEP_NUM_TASKS": "1"},
+        {"SLURM_STEP_NUM_TASKS": "3", "SLURM_PTY_PORT": "4000"},
+    ],
+    ids=["batch script", "srun -n 1", "srun -n 3 --pty bash"],
+)
+def test_launch_in_a_job_of_slurm_is_not_refused(
+    job: str, monkeypatch: pytest.MonkeyPatch, started: dict[str, str]
+) -> None:
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    assert invoke("-n", "5", job, "--print").exit_code == 0
 
 
 def test_terminal_gets_the_live_panel_at_its_size(
@@ -174,9 +260,9 @@ def test_name_that_no_rank_could_load_is_told_before_mpirun_starts(job: str) -> 
 def test_job_that_did_not_begin_its_run_is_not_requeued(
     job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch_module, "supervise_to_end", lambda *_, **__: Ending(7, None))
+    ends_with(monkeypatch, Ending(7, None))
     result = invoke("-n", "2", "--requeue", job, "--set", "checkpoint.every_s=60")
-    assert result.exit_code == 7
+    assert result.exit_code == 1
     assert "is not begun, not complete: its ranks ended with exit code 7" in result.stderr
 
 

@@ -468,3 +468,14 @@ def test_accepted_schedule_has_a_value_everywhere(piece: dict[str, Any], place: 
 def test_what_is_no_job_cannot_be_changed(config: object) -> None:
     with pytest.raises(UserError, match=r"run\.h5 holds no job"):
         change_job(config, ["method.preset=sync", "run.gradient_limit=3"], "run.h5")
+
+
+@pytest.mark.parametrize(("data", "expected"), [({}, "keep"), ({"last_batch": "drop"}, "drop")])
+def test_recorded_job_keeps_to_what_was_done_before_a_field_existed(
+    data: dict[str, str], expected: str
+) -> None:
+    tree = {"run": {"step_limit": 1}, "method": {"preset": "sync"}, "data": data}
+    assert change_job(tree, (), "run.h5").data.last_batch == expected
+    del tree["data"]
+    assert change_job(tree, (), "run.h5").data.last_batch == "keep"
+    assert parse_job(tree, "job").data.last_batch == "spread"

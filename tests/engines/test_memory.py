@@ -5,15 +5,15 @@ from hybridmpi.errors import UserError
 
 
 def test_server_holds_what_its_transport_does_and_snapshots() -> None:
-    plan = server_plan(size=1000, num_vectors=13, snapshots=2, data_bytes=500)
+    plan = server_plan(1000, 13, snapshots=2, data_bytes=500, evaluation_bytes=70)
     assert plan.bytes_by_purpose["gradients and parameters"] == 13 * 4000
     assert plan.bytes_by_purpose["snapshots"] == 2 * 4000
-    assert plan.total_bytes == (13 + 4 + 2) * 4000 + 500  # 4 for an optimizer with state
+    assert plan.total_bytes == (13 + 4 + 2) * 4000 + 570  # 4 for an optimizer with state
 
 
-def test_worker_holds_what_its_transport_does_and_its_shard() -> None:
-    assert worker_plan(size=1000, num_vectors=3, data_bytes=500).total_bytes == 3 * 4000 + 500
-    assert worker_plan(size=1000, num_vectors=0, data_bytes=500).total_bytes == 500
+def test_worker_holds_what_its_transport_does_its_shard_and_a_batch() -> None:
+    assert worker_plan(1000, 3, data_bytes=500, batch_bytes=70).total_bytes == 3 * 4000 + 570
+    assert worker_plan(1000, 0, data_bytes=500, batch_bytes=0).total_bytes == 500
 
 
 def test_plan_names_what_it_needs_and_leaves_out_the_rest() -> None:

@@ -1,7 +1,10 @@
 import subprocess
 import sys
+import time
 
-from hybridmpi.engines.mpi.processes import Process
+import pytest
+
+from hybridmpi.engines.mpi.processes import Process, Watch
 
 
 def of(number: int) -> Process:
@@ -38,3 +41,47 @@ def test_a_process_knows_itself() -> None:
     this = Process.this()
     assert this.started
     assert this == of(this.number)
+
+
+ENDS = {
+    "exit code 0": "exit 0",
+    "exit code 3": "exit 3",
+    "SIGKILL": "kill -KILL $$",
+    "SIGSEGV": "kill -SEGV $$",
+}
+
+
+@pytest.mark.parametrize("can_open", [True, False], ids=["by handle", "by number"])
+def test_the_end_of_a_process_is_noticed_however_it_ends(
+    monkeypatch: pytest.MonkeyPatch, can_open: bool
+) -> None:
+    if not can_open:
+        monkeypatch.delattr("os.pidfd_open")
+    shells = [
+        subprocess.Popen(["sh", "-c", f"read word; {end}"], stdin=subprocess.PIPE)
+        for end in (*ENDS.values(), "exit 4")
+    ]
+    told: list[int] = []
+    watch = Watch({n: of(shell.pid) for n, shell in enumerate(shells)}, lambda n, _: told.append(n))
+    for shell in shells[: len(ENDS)]:
+        shell.communicate(b"\n", timeout=10)
+    deadline_s = time.monotonic() + 10
+    while len(watch.ended()) < len(ENDS) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    time.sleep(0.3)  # nothing more may come
+    watch.close()
+    shells[-1].kill()
+    shells[-1].communicate()
+    assert sorted(told) == sorted(watch.ended()) == list(range(len(ENDS)))
+    for n, how in enumerate(ENDS):  # older kernels don't tell
+        assert watch.ended()[n] in (f"its process has ended ({how})", "its process has ended")
+
+
+def test_only_what_is_watched_can_be_killed() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        watch = Watch({1: of(sleeper.pid), 2: Process(sleeper.pid, "of another machine")})
+        assert not watch.kill(2)
+        assert sleeper.poll() is None
+        assert watch.kill(1)
+        assert sleeper.wait(10) == -9
+        watch.close()

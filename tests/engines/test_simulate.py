@@ -46,9 +46,9 @@ def softmax(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 class Breaking(nn.Sequential):
-    """Computes so many batches, besides the one that tries the model, and no more."""
+    """Computes so many batches, and no more."""
 
-    computed = -1
+    computed = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and self.computed == BREAKS_AT:
@@ -324,7 +324,7 @@ def test_time_per_sample_counts_the_samples_of_the_batch(simulate: Simulate) -> 
     machine = {"learning": True, "compute_fixed_s": 0.0, "compute_per_sample_s": 0.125}
     run = simulate(simulate=machine, run={"gradient_limit": 32})
     assert (run.gradients.compute_s == run.gradients["samples"] * 0.125).all()
-    assert by_worker(run, "samples") == [[8, 8, 8, 6] * 2] * 4
+    assert by_worker(run, "samples") == [[10] * 8] * 4
     assert run.workers.shard_size.tolist() == [30] * 4
 
 

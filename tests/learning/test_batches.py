@@ -19,18 +19,30 @@ def labels(batches: Batches, n: int) -> list[int]:
 
 
 def test_epoch_passes_over_the_shard_once() -> None:
-    batches = numbered(10)
-    assert batches.batches_per_epoch == 3
-    assert [len(labels(batches, n)) for n in range(3)] == [4, 4, 2]
+    batches = numbered(11)
+    assert [len(labels(batches, n)) for n in range(4)] == [6, 5, 6, 5]
+    assert sorted(labels(batches, 2) + labels(batches, 3)) == list(range(11))
+
+
+def test_short_last_batch_can_be_kept() -> None:
+    batches = numbered(10, last_batch="keep")
+    assert [len(labels(batches, n)) for n in range(4)] == [4, 4, 2, 4]
     assert sorted(label for n in range(3, 6) for label in labels(batches, n)) == list(range(10))
+
+
+def test_dropped_samples_are_others_in_another_epoch() -> None:
+    batches = numbered(11, last_batch="drop")
+    first, second = ({*labels(batches, n), *labels(batches, n + 1)} for n in (0, 2))
+    assert len(first) == len(second) == 8
+    assert first != second
 
 
 def test_order_is_keyed_by_seed_worker_and_epoch() -> None:
     expected = generator(7, "batches", worker=2, n=1).permutation(10).tolist()
     batches = numbered(10)
-    assert labels(batches, 3) + labels(batches, 4) + labels(batches, 5) == expected
-    assert labels(numbered(10, worker=3), 3) != expected[:4]
-    assert labels(numbered(10, seed=8), 3) != expected[:4]
+    assert labels(batches, 2) + labels(batches, 3) == expected
+    assert labels(numbered(10, worker=3), 2) != expected[:5]
+    assert labels(numbered(10, seed=8), 2) != expected[:5]
 
 
 def test_batch_does_not_depend_on_what_was_asked_before() -> None:
@@ -41,7 +53,7 @@ def test_batch_does_not_depend_on_what_was_asked_before() -> None:
 
 def test_inputs_belong_to_their_labels() -> None:
     inputs, chosen = numbered(10).get(1)
-    assert inputs.shape == (4, 1, 1, 1)
+    assert inputs.shape == (5, 1, 1, 1)
     assert inputs.flatten().tolist() == chosen.tolist()
 
 

@@ -146,7 +146,7 @@ def test_buffers_travel_from_parameters_to_push_and_parameters_stay() -> None:
     for _ in range(2):  # the second time, nothing may be left of the first
         flat.bind(parameters, push)
         flat.model(torch.ones(1, 2))
-        flat.collect_buffers()
+        flat.collect()
         assert push[6:].tolist() == [11, 21, 2, 3, 4]
     assert torch.equal(parameters, before)
     assert flat.model.count.dtype == torch.int64

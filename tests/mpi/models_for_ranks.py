@@ -39,8 +39,8 @@ class Dense(nn.Module):
         output: Tensor = self.output(self.hidden(inputs.flatten(1)).relu())
         if not self.training:
             return output
-        self._calls += 1  # the first one only tries the model
-        return output if self._calls == 1 else self._disturb(output, self._calls - 2)
+        self._calls += 1
+        return self._disturb(output, self._calls - 1)
 
 
 def small(shape: Shape, classes: int) -> nn.Module:
@@ -65,6 +65,32 @@ def drawing_and_remembering(shape: Shape, classes: int) -> nn.Module:
         nn.Dropout(0.2),
         nn.Linear(32, classes),
     )
+
+
+class _Changing(nn.Module):
+    """Changes its parameters in several ways, and its inputs, in every forward pass."""
+
+    def __init__(self, shape: Shape, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(shape[0] * shape[1] * shape[2], 16)
+        self.twin = nn.Linear(16, 16)
+        self.words = nn.Embedding(4, 16, max_norm=0.5)
+        self.output = nn.Linear(16, classes)
+        self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        inputs -= 0.1
+        with torch.no_grad():
+            self.hidden.weight.clamp_(-0.2, 0.2)
+        self.twin.weight.data.mul_(0.99)
+        self.output.weight.data = self.output.weight.data * 1.01
+        hidden = self.hidden(inputs.flatten(1)) + self.words(inputs[:, 0, 0, 0].abs().long() % 4)
+        output: Tensor = self.output(self.twin(hidden.relu()))
+        return output
+
+
+def changing(shape: Shape, classes: int) -> nn.Module:
+    return _Changing(shape, classes)
 
 
 class _SlowToEvaluate(Dense):

@@ -186,3 +186,14 @@ def test_slow_worker_is_late_and_the_others_go_on_meanwhile(
     late = set(run.events.worker[run.events.kind == "late"])
     assert set(delayed.index[delayed]) <= late
     assert run.duration_s == 1.5 * SLOW_S
+
+
+def test_h5dump_prints_the_rows_of_ranks(
+    runs: dict[tuple[int, str], Run], h5dump_rows: Callable[..., list[list[Any]]]
+) -> None:
+    run = runs[RANKS[0], NAMES[0]]
+    for name in ("gradients", "steps", "workers"):
+        expected = getattr(run, name).to_numpy().tolist()
+        assert_array_equal(
+            np.array(h5dump_rows(run.path, name), object), np.array(expected, object)
+        )

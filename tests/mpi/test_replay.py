@@ -39,6 +39,18 @@ JOBS["damped"] = job("async", stale={"rule": "power", "exponent": 0.7})
 JOBS["collective"] = job("hybrid", broadcast="collective", aggregation="sqrt")
 JOBS["validation"] = job("hybrid")
 JOBS["validation"]["data"]["validation"] = 0.25
+# A worker's forward pass must not change what the server and the others read.
+for transport in ("shared", "messages", "collective"):
+    is_collective = transport == "collective"
+    changed = job("async", broadcast="collective" if is_collective else "waiting")
+    changed["run"]["transport"] = "auto" if is_collective else transport
+    changed["model"] = {"name": "models_for_ranks:changing"}
+    changed["data"] = {
+        "dataset": "synthetic",  # float32, without mean and std
+        "batch_size": 16,
+        "options": {"samples": 400, "shape": [1, 4, 4], "classes": 10},
+    }
+    JOBS[f"changed parameters, {transport}"] = changed
 # Of a norm over many elements the bits depend on the number of threads.
 JOBS["server threads"] = job("hybrid") | {
     "run": {"gradient_limit": 150, "seed": 2, "server_threads": 2},

@@ -146,12 +146,24 @@ def test_another_number_of_workers_shares_the_data_out_anew(ranks: Any) -> None:
     assert "cannot be replayed" in replayed.output
 
     then = checkpoints_in(folder_of(ranks.run_file))
-    ended = resume(ranks, limit + 2 * MORE, 4)
-    assert ended.exit_code == 0, ended
+    for workers in (1, 1, 3):  # fewer; as many as then; more again
+        limit += MORE
+        ended = resume(ranks, limit, workers + 1)
+        assert ended.exit_code == 0, ended
+        check_account(run := ranks.read(), limit)
+        assert set(run.gradients.worker) == {1, 2, 3}  # also of those that are gone
+        assert run.attributes["num_workers"] == workers
+        assert run.workers.device.tolist() == ["cpu"] * workers + ["gone"] * (3 - workers)
+        assert run.workers.shard_size.sum() == run.attributes["training_samples"]
+        assert set(run.gradients.worker[-MORE // 2 :]) == set(range(1, workers + 1))
     assert checkpoints_in(folder_of(ranks.run_file)) != then
-    ended = resume(ranks, limit + 3 * MORE, 4)  # with as many as then, but not as at first
-    assert ended.exit_code == 0, ended
     assert ranks.read().attributes["shared_out_anew"] == 1
+    changes = run.events[run.events.kind.isin(["lost", "joined"])]
+    assert list(zip(changes.kind, changes.worker, strict=True)) == [
+        ("joined", 3),
+        *(("lost", 2), ("lost", 3)),
+        *(("joined", 2), ("joined", 3)),
+    ]
 
 
 def test_what_cannot_go_on_is_told_once(ranks: Any) -> None:

@@ -3,14 +3,14 @@ import numpy as np
 from hybridmpi.runlog.schema import EVENTS, GRADIENTS, Column
 
 
-def test_text_that_fits_is_kept() -> None:
-    assert Column("host", "S6", "").encode("zürich") == b"z\xc3\xbcric"
-    assert Column("host", "S7", "").encode("zürich") == "zürich".encode()
+def test_text_that_fits_is_kept_with_the_zero_that_ends_it() -> None:
+    assert Column("host", "S7", "").encode("zürich") == b"z\xc3\xbcric"
+    assert Column("host", "S8", "").encode("zürich") == "zürich".encode()
 
 
 def test_long_text_is_cut_between_characters() -> None:
-    assert Column("detail", "S3", "").encode("aüü") == "aü".encode()
     assert Column("detail", "S4", "").encode("aüü") == "aü".encode()
+    assert Column("detail", "S5", "").encode("aüü") == "aü".encode()
 
 
 def test_text_that_utf8_cannot_hold_is_replaced() -> None:
@@ -22,7 +22,7 @@ def test_rows_become_an_array_with_text_as_bytes() -> None:
     assert rows.dtype == EVENTS.dtype
     assert rows["time_s"].tolist() == [1.5, 2.5]
     assert rows["kind"].tolist() == [b"lost", b"late"]
-    assert rows["detail"][1].decode() == "ä" * 120
+    assert rows["detail"][1].decode() == "ä" * 119
 
 
 def test_gradients_have_the_columns_of_the_design() -> None:

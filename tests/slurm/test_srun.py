@@ -2,7 +2,8 @@ import pytest
 
 from hybridmpi.errors import UserError
 from hybridmpi.launcher import CommandLine, Mpi, Vendor
-from hybridmpi.slurm.srun import check_pairing, is_first_task, srun_line
+from hybridmpi.slurm.srun import check_pairing, srun_line
+from hybridmpi.started import is_first
 
 OPEN_MPI = Mpi(Vendor.OPEN_MPI, "5.0.11")
 MPICH = Mpi(Vendor.MPICH, "5.0.2")
@@ -69,8 +70,8 @@ def test_one_rank_that_was_started_alone_is_no_wrong_pairing(environment: dict[s
 
 
 def test_one_of_the_lone_ranks_speaks() -> None:
-    assert is_first_task({})
-    assert is_first_task({"OMPI_COMM_WORLD_RANK": "", "PMI_RANK": "none"})
-    assert [is_first_task({"SLURM_PROCID": str(rank)}) for rank in range(3)] == [True, False, False]
+    assert is_first({})
+    assert is_first({"OMPI_COMM_WORLD_RANK": "", "PMI_RANK": "none"})
+    assert [is_first({"SLURM_PROCID": str(rank)}) for rank in range(3)] == [True, False, False]
     by_mpirun = {"SLURM_PROCID": "0", "OMPI_COMM_WORLD_RANK": "1"}
-    assert not is_first_task(by_mpirun)
+    assert not is_first(by_mpirun)

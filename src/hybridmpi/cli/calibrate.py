@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hybridmpi.cli.paths import ExpandedPath
-from hybridmpi.config.load import parse_job
+from hybridmpi.config.load import change_job
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def calibrate(run_file: Path, others: tuple[Path, ...], output: Path | None, for
     if output is not None:
         check_free(output, force)
     run = read_run(run_file)
-    job = parse_job(run.config, str(run_file))
+    job = change_job(run.config, (), str(run_file))
     calibration = calibrate_run(run, job, [read_run(path) for path in others])
     text = section_as_toml("simulate", calibration.section)
     if output is None:

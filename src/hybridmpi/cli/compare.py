@@ -1,5 +1,6 @@
 """`hybridmpi compare`: the runs of an experiment."""
 
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.config.experiment import load_experiment
 from hybridmpi.config.load import read_tree
 from hybridmpi.resources import usable_cores
+from hybridmpi.started import check_started_once
 
 if TYPE_CHECKING:
     from hybridmpi.experiments.compare import Comparison
@@ -66,7 +68,15 @@ def compare(
     for a mistake in the experiment; 128 + its number after a signal.
     """
     from hybridmpi.experiments.plan import plan
+    from hybridmpi.experiments.pool import is_on_ranks
 
+    if not is_on_ranks():
+        check_started_once(
+            "hybridmpi compare",
+            "leave mpirun out; or, to share simulated runs out among its ranks, put `python -m "
+            "mpi4py.futures -m hybridmpi compare` in place of `hybridmpi compare`",
+            os.environ,
+        )
     declared = load_experiment(experiment)
     planned = plan(declared, read_tree(declared.job, settings))
     processes = processes or usable_cores()

@@ -47,7 +47,7 @@ CHANGEABLE = {
     ),
     *("checkpoint.every_s", "checkpoint.every_steps", "checkpoint.keep"),
     *("faults.timeout_s", "faults.min_workers"),
-    *("data.root", "data.download"),
+    *("data.root", "data.download", "evaluation.batch_size"),
 }
 
 

@@ -1,14 +1,15 @@
 """`hybridmpi launch`: start `hybridmpi train` on many ranks of this machine."""
 
 import os
+import shlex
 import shutil
 import sys
-from pathlib import Path
 
 import click
 
 from hybridmpi.cli.job_options import Task
 from hybridmpi.errors import UserError
+from hybridmpi.launched import start
 from hybridmpi.launcher import (
     CommandLine,
     command_line,
@@ -20,7 +21,7 @@ from hybridmpi.paths import expanded
 from hybridmpi.resources import usable_cores
 from hybridmpi.slurm.queue import Allocation, own_allocation
 from hybridmpi.slurm.srun import srun_line
-from hybridmpi.supervise import supervise, supervise_to_end
+from hybridmpi.started import check_started_once
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -69,6 +70,7 @@ def launch(
 
     Example: hybridmpi launch -n 26 job.toml --set run.seed=2
     """
+    check_started_once("hybridmpi launch", _instead(ranks, train_args), os.environ)
     allocation = own_allocation(os.environ)
     if allocation is None and (srun or requeue):
         raise UserError(
@@ -83,9 +85,20 @@ def launch(
         click.echo(str(line))
         return
     click.echo(str(line), err=True)
-    if not requeue or allocation is None:
-        sys.exit(_run(line, None if asked is None else asked.output))
-    sys.exit(_run_in_queue(line, asked, allocation))
+    if asked is None:
+        click.echo("The run is complete already.")
+    elif not requeue or allocation is None:
+        sys.exit(start(line, asked.output).exit_code)
+    else:
+        sys.exit(_run_in_queue(line, asked, allocation))
+
+
+def _instead(ranks: int, train_args: tuple[str, ...]) -> str:
+    arguments = shlex.join(train_args)
+    return (
+        f"type `hybridmpi launch -n {ranks} {arguments}`, which starts mpirun itself; or, for an "
+        f"mpirun or srun line of your own, `mpirun -n {ranks} hybridmpi train {arguments}`"
+    )
 
 
 def _asked(train_args: tuple[str, ...]) -> Task | None:
@@ -128,31 +141,13 @@ def _line(
     return _with_terminal_size(line) if on_terminal else line
 
 
-def _run(line: CommandLine, output: Path | None) -> int:
-    """Run the line; return its exit code, unless that hides that the run has not ended."""
-    from hybridmpi.runlog.reading.superblock import is_closed
-
-    code = supervise(line)
-    if code or output is None or is_closed(output):
-        return code
-    click.echo(
-        "Error: the ranks ended with exit code 0, but before the run did: a node was lost? "
-        f"What '{output}' holds can be read; go on with --resume, if the job writes checkpoints",
-        err=True,
-    )
-    return 1
-
-
-def _run_in_queue(line: CommandLine, asked: Task | None, allocation: Allocation) -> int:
+def _run_in_queue(line: CommandLine, asked: Task, allocation: Allocation) -> int:
     """Run the line in a job that may be put back into the queue; return the job's exit code."""
     from hybridmpi.cli.requeue import begun, conclude
 
-    if asked is None:
-        click.echo("The run is complete already.")
-        return 0
     run = begun(asked)
     del asked  # its checkpoint is as large as the model
-    return conclude(run, supervise_to_end(line, usr1_stops=True), allocation)
+    return conclude(run, start(line, run.output, usr1_stops=True), allocation)
 
 
 def _is_terminal() -> bool:

@@ -1,9 +1,7 @@
 """`hybridmpi train`: the command that each rank runs under mpirun."""
 
 import os
-import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -13,9 +11,8 @@ import click
 from hybridmpi.cli.go_on import asked_task
 from hybridmpi.cli.job_options import job_or_resume_argument, resume_option, settings_option
 from hybridmpi.cli.quick_imports import quick_imports
-
-_FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
-_SPEAKING_S = 2.0  # srun may end the rank that tells the error as soon as another one ends
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.started import is_first, wait_for_the_first
 
 
 @click.command()
@@ -50,6 +47,26 @@ def train(
     failed one, 2 for a mistake in the job.
     """
     os.environ.setdefault("OMPI_MCA_osc", "^ucx")  # which complains of hardware that isn't there
+    try:
+        _train(job, settings, resume, go_on=go_on, force=force, live=live)
+    except (UserError, RunFailed) as error:
+        _end_with(error)
+    except Exception:  # left alone under a bare mpirun, it would leave the other ranks waiting
+        from hybridmpi.engines.mpi.failed_job import end_job
+
+        click.echo(traceback.format_exc(), err=True)
+        end_job(1)
+
+
+def _train(
+    job: Path | None,
+    settings: tuple[str, ...],
+    resume: Path | None,
+    *,
+    go_on: bool,
+    force: bool,
+    live: bool,
+) -> None:
     with quick_imports():
         from mpi4py import MPI
 
@@ -58,37 +75,30 @@ def train(
         from hybridmpi.engines.mpi.agreement import agree
         from hybridmpi.engines.mpi.farewell import ends_alone
         from hybridmpi.engines.mpi.train import train as train_on_all_ranks
-        from hybridmpi.errors import RunFailed, UserError
 
     interruption = Interruption()
     is_server, workers = MPI.COMM_WORLD.rank == 0, MPI.COMM_WORLD.size - 1
-    try:
-        _check_world()
-        asked = agree(
-            MPI.COMM_WORLD,
-            lambda: asked_task(job, settings, resume, go_on=go_on) if is_server else None,
+    _check_world()
+    asked = agree(
+        MPI.COMM_WORLD,
+        lambda: asked_task(job, settings, resume, go_on=go_on) if is_server else None,
+    )
+    if go_on and MPI.COMM_WORLD.bcast(asked is None):
+        if is_server:
+            click.echo("The run is complete already.")
+        return
+    output = asked.output if asked is not None else Path()
+    with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
+        watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
+        outcome = train_on_all_ranks(
+            asked and asked.job,
+            output,
+            force=force,
+            resume=asked and asked.resume,
+            interrupted=interruption.reason,
+            report=watcher.report,
+            tell=watcher.tell,
         )
-        if go_on and MPI.COMM_WORLD.bcast(asked is None):
-            if is_server:
-                click.echo("The run is complete already.")
-            return
-        output = asked.output if asked is not None else Path()
-        with watch(live=live, is_shown=is_server, title=output.stem, workers=workers) as watcher:
-            watcher.tell(f"{output.stem}: loading data and model for {workers} workers ...")
-            outcome = train_on_all_ranks(
-                asked and asked.job,
-                output,
-                force=force,
-                resume=asked and asked.resume,
-                interrupted=interruption.reason,
-                report=watcher.report,
-                tell=watcher.tell,
-            )
-    except (UserError, RunFailed) as error:
-        _end_with(error)
-    except Exception:  # left alone under a bare mpirun, it would leave the other ranks waiting
-        click.echo(traceback.format_exc(), err=True)
-        _abort(1)
     interruption.ignore()
     if outcome is not None:
         watcher.conclude(outcome)
@@ -113,49 +123,30 @@ def _check_world() -> None:
 
 def _end_without_stragglers() -> NoReturn:
     """End all ranks while some still compute; the run itself is complete."""
+    from hybridmpi.engines.mpi.failed_job import end_job
+
     click.echo(
         "Some workers still compute (run.straggler_limit_s, faults.timeout_s); they are ended now. "
         "The run file is complete: what mpirun says of an abort can be ignored.",
         err=True,
     )
-    _abort(0)
+    end_job(0)
 
 
 def _end_with(error: Exception) -> NoReturn:
-    """Tell the error once, on the lowest rank that lives, and end all ranks with its exit code."""
+    """Tell the error once, and end all ranks with its exit code."""
     from mpi4py import MPI
 
+    from hybridmpi.engines.mpi.failed_job import end_job, tell_once
     from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
-    from hybridmpi.errors import UserError
-    from hybridmpi.slurm.srun import is_first_task
 
     lost = lost_ranks_of_world()
-    if MPI.COMM_WORLD.size == 1 and not is_first_task(os.environ):
-        time.sleep(_SPEAKING_S)
-    elif str(error) and MPI.COMM_WORLD.rank == min(set(range(MPI.COMM_WORLD.size)) - set(lost)):
-        click.echo(f"Error: {error}", err=True)
-    if isinstance(error, UserError):  # raised on all ranks: they end in peace, one with the code
-        code = 2 if MPI.COMM_WORLD.rank == 0 else 0
-        MPI.Finalize()
-        sys.exit(code)
-    _abort(1)
-
-
-def _abort(exit_code: int) -> NoReturn:
-    """End all ranks, once what was told has reached the terminal.
-
-    After a loss MPI's Abort ends no other rank, nor do these hear of it: but they hear when a rank
-    is killed, and each then ends by itself.
-    """
-    from mpi4py import MPI
-
-    from hybridmpi.engines.mpi.farewell import lost_ranks_of_world
-
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(_FORWARDING_S)
-    if lost := lost_ranks_of_world():
-        if MPI.COMM_WORLD.rank == 0 and len(lost) < MPI.COMM_WORLD.size - 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        os._exit(exit_code)
-    MPI.COMM_WORLD.Abort(exit_code)
+    if MPI.COMM_WORLD.size == 1 and not is_first(os.environ):
+        wait_for_the_first()
+    else:
+        tell_once(str(error), lost)
+    if not isinstance(error, UserError) or lost:
+        end_job(1)
+    code = 2 if MPI.COMM_WORLD.rank == 0 else 0  # all ranks raise it, and end in peace
+    MPI.Finalize()
+    sys.exit(code)

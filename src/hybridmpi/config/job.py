@@ -31,6 +31,7 @@ from hybridmpi.config.schedules import (
 )
 from hybridmpi.config.simulate import SimulateSection
 from hybridmpi.core.aggregation import Aggregation
+from hybridmpi.core.epoch import LastBatch
 from hybridmpi.core.presets import PRESETS, Preset
 from hybridmpi.core.schedule import Schedule, constant, over
 from hybridmpi.core.server import AfterPush, Limits, Method
@@ -242,6 +243,9 @@ class DataSection(Table):
     """download what is missing into root, on one rank per node"""
     batch_size: Annotated[Count, Field(lt=2**31)] = 32
     """samples per gradient"""
+    last_batch: LastBatch = "spread"
+    """what happens to the samples of a shard that don't fill a batch at the end of an epoch: spread
+    over the epoch's other batches, kept as a short last batch, or dropped from this epoch"""
     validation: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.0
     """share of the training set that is held out; runs are evaluated on it instead of the test set,
     for tuning"""
@@ -349,6 +353,8 @@ class EvaluationSection(Table):
     """seconds between snapshots: 0, every_s, ... up to the time limit"""
     every_steps: Count | None = None
     """steps between snapshots"""
+    batch_size: Annotated[Count, Field(lt=2**31)] | None = None
+    """samples evaluated at a time; by default as many as have activations of 64 MiB, 200 at most"""
 
 
 class CheckpointSection(Table):

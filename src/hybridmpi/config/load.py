@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hybridmpi.config.explain import explain
+from hybridmpi.config.former import with_former_defaults
 from hybridmpi.config.job import Job
 from hybridmpi.config.paths import ELSEWHERE
 from hybridmpi.config.toml import read_toml
@@ -55,6 +56,8 @@ def read_tree(path: Path, settings: Iterable[str] = (), kind: str = "job") -> di
 def change_job(config: Any, settings: Iterable[str], source: str) -> Job:
     """Return the job of a run file or a checkpoint, with fields replaced as in `load_job`.
 
+    A field that it lacks is as it was before the field existed.
+
     Another preset takes out what the old one had filled in.
 
     Raises:
@@ -64,6 +67,7 @@ def change_job(config: Any, settings: Iterable[str], source: str) -> Job:
     settings = list(settings)
     if not isinstance(tree, dict) or not isinstance(tree.get("method", {}), dict):
         raise UserError(f"{source} holds no job; use another copy of it")
+    tree = with_former_defaults(tree)
     if any(setting.partition("=")[0].strip() == "method.preset" for setting in settings):
         for name in ("after_push", "stale"):
             tree.get("method", {}).pop(name, None)

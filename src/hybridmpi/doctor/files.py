@@ -81,9 +81,9 @@ def _existing(folder: Path) -> Path:
 
 
 def _write_and_read(path: Path) -> None:
-    import h5py
+    from hybridmpi.runlog import file_format
 
-    with h5py.File(path, "w", libver="latest") as file:
+    with file_format.create(path) as file:
         rows = file.create_dataset("rows", shape=(0,), maxshape=(None,), dtype="i8")
         file.swmr_mode = True
         rows.resize((1,))

@@ -50,7 +50,7 @@ def ranks() -> Check:
         )
     except UserError:
         return problem(RANKS, "not tried, for want of a fitting mpirun", "mend MPI first")
-    with started(line, output=subprocess.PIPE) as process:
+    with started(line, output=subprocess.PIPE) as (process, _):
         try:
             output, _ = process.communicate(timeout=RANKS_LIMIT_S)
         except subprocess.TimeoutExpired:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hybridmpi.config import Job
 from hybridmpi.config.simulate import Jitter, SimulateSection
 from hybridmpi.core.delays import Delays
+from hybridmpi.engines.provenance import check_same_workers
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
 
@@ -29,6 +30,7 @@ Values = NDArray[np.float64]
 
 FEWEST_GRADIENTS = 10  # per worker
 _NUM_FACTORS = 40
+_ALIKE = 0.1  # of a batch's samples: over less, noise hides what a sample takes
 _HEADER_BYTES = 64
 
 
@@ -121,6 +123,7 @@ def _check(run: Run) -> None:
             f"'{run.path}' is a simulated run, whose machine is the [simulate] section of its job "
             "(hybridmpi config shows it); give a run under MPI"
         )
+    check_same_workers(run)
     counts = run.gradients.worker.value_counts().reindex(run.workers["rank"], fill_value=0)
     if counts.min() < FEWEST_GRADIENTS:
         raise UserError(
@@ -251,8 +254,8 @@ def _message_bytes(run: Run) -> float:
 
 
 def _compute(samples: Values, work_s: Values) -> tuple[float, float]:
-    """Return seconds per gradient and per sample; all per sample where batches are all alike."""
-    if np.ptp(samples) == 0:
+    """Return seconds per gradient and per sample; all per sample where batches are much alike."""
+    if np.ptp(samples) <= _ALIKE * samples.mean():
         return 0.0, float(work_s.mean() / samples.mean())
     per_sample_s, fixed_s = np.polyfit(samples, work_s, 1)
     if fixed_s < 0 or per_sample_s < 0:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hybridmpi.learning.batches import Batches
+from hybridmpi.core.epoch import Epoch, LastBatch
+from hybridmpi.learning.batches import Batches, normalise
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
 
 Samples = tuple[Tensor, Tensor]  # inputs and labels
+
+_NUM_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Facts:
         std: Likewise.
         shard_sizes: Samples of each worker, 1..N.
         batch_size: Samples per gradient.
+        last_batch: What happens to the samples of an epoch that don't fill a batch.
         augmentation: Names of what is done to training samples at random.
         seed: The run's.
     """
@@ -38,8 +42,19 @@ class Facts:
     std: tuple[float, ...] | None
     shard_sizes: tuple[int, ...]
     batch_size: int
+    last_batch: LastBatch
     augmentation: tuple[str, ...]
     seed: int
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """How each worker's shard is cut into batches, 1..N."""
+        return [Epoch(size, self.batch_size, self.last_batch) for size in self.shard_sizes]
+
+    def examples(self, samples: Samples) -> Tensor:
+        """Return the inputs of a few samples as a model is given them, to try it with."""
+        inputs, _ = samples
+        return normalise(inputs[:_NUM_EXAMPLES].clone(), self.mean, self.std)
 
 
 class LoadedData:
@@ -90,6 +105,7 @@ class LoadedData:
             std=data_set.std if data.normalize else None,
             shard_sizes=tuple(len(shard) for shard in self.shards),
             batch_size=data.batch_size,
+            last_batch=data.last_batch,
             augmentation=data.augmentation,
             seed=job.run.seed,
         )
@@ -146,6 +162,7 @@ def batches_of(
         *samples,
         shard,
         batch_size=facts.batch_size,
+        last_batch=facts.last_batch,
         seed=facts.seed,
         worker=worker,
         mean=facts.mean,

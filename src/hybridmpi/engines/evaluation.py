@@ -19,6 +19,7 @@ def evaluate_snapshots(
     sets: tuple[Samples, Samples],
     *,
     normalisation: tuple[tuple[float, ...] | None, tuple[float, ...] | None],
+    batch_size: int,
     training_samples: int,
     go_on: Callable[[int], bool] = lambda _: True,
 ) -> float | None:
@@ -30,6 +31,7 @@ def evaluate_snapshots(
         model: The model; its own parameters are lost.
         sets: The fixed subset of the training set, and the whole test set or validation split.
         normalisation: The data set's mean and deviation per channel.
+        batch_size: Samples per forward pass.
         training_samples: Size of the training set, without what is held out: one epoch.
         go_on: Asked before each snapshot, with the number of those that are done.
 
@@ -46,7 +48,9 @@ def evaluate_snapshots(
         if snapshot.version != version or on_training is None or on_held_out is None:
             version = snapshot.version
             on_training, on_held_out = (
-                evaluate(model, snapshot.parameters, *samples, mean=mean, std=std)
+                evaluate(
+                    model, snapshot.parameters, *samples, mean=mean, std=std, batch_size=batch_size
+                )
                 for samples in sets
             )
         recorder.writer.evaluation(

@@ -4,11 +4,14 @@ from torch import Tensor
 
 from hybridmpi.config import Job
 from hybridmpi.engines.data import LoadedData, batches_of, shard_after
+from hybridmpi.learning.activations import activation_bytes
 from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
 from hybridmpi.learning.models import build_model, load_initial
 from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.learning.update import Update
 
 
@@ -20,7 +23,9 @@ class Learners:
         initial: The initial parameters, shape [size].
         update: Takes the server's steps.
         shard_sizes: Samples of each worker, 1..N.
+        epochs: How their shards are cut into batches.
         evaluation: The fixed subset of the training set, and the test set or validation split.
+        evaluation_batch_size: How many samples are evaluated at a time.
         normalisation: The data set's mean and deviation per channel.
         training_samples: Size of the training set, without what is held out.
     """
@@ -35,6 +40,7 @@ class Learners:
         self._facts = facts = self._data.facts
         self.training_samples = facts.training_samples
         self.shard_sizes = facts.shard_sizes
+        self.epochs = facts.epochs
         self.evaluation = (self._data.training_subset(), self._data.held_out)
         self.normalisation = (facts.mean, facts.std)
         model = build_model(
@@ -42,6 +48,13 @@ class Learners:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=job.run.seed,
+            precision=job.model.precision,
+            samples=facts.examples(self._data.training),
+        )
+        check_single_sample(model, facts.shape, facts.epochs)
+        activations = activation_bytes(model, facts.shape)
+        self.evaluation_batch_size = job.evaluation.batch_size or evaluation_batch_size(
+            activations.evaluation
         )
         if job.model.initial is not None:
             load_initial(model, job.model.initial)

@@ -25,7 +25,9 @@ class MemoryPlan:
         return f"{mib(self.total_bytes)} ({', '.join(parts)})"
 
 
-def server_plan(size: int, num_vectors: int, snapshots: int, data_bytes: int) -> MemoryPlan:
+def server_plan(
+    size: int, num_vectors: int, snapshots: int, data_bytes: int, evaluation_bytes: int
+) -> MemoryPlan:
     """Plan for rank 0.
 
     Args:
@@ -33,6 +35,7 @@ def server_plan(size: int, num_vectors: int, snapshots: int, data_bytes: int) ->
         num_vectors: Gradients and versions of the parameters that the transport holds at a time.
         snapshots: Snapshots that will be kept until they are evaluated.
         data_bytes: Evaluation data.
+        evaluation_bytes: Activations of what is evaluated at a time.
     """
     vector = size * _FLOAT_BYTES
     return MemoryPlan(
@@ -41,14 +44,17 @@ def server_plan(size: int, num_vectors: int, snapshots: int, data_bytes: int) ->
             "optimizer": 4 * vector,
             "snapshots": snapshots * vector,
             "data": data_bytes,
+            "evaluation": evaluation_bytes,
         }
     )
 
 
-def worker_plan(size: int, num_vectors: int, data_bytes: int) -> MemoryPlan:
-    """Plan for a worker: see `server_plan`."""
+def worker_plan(size: int, num_vectors: int, data_bytes: int, batch_bytes: int) -> MemoryPlan:
+    """Plan for a worker: see `server_plan`; `batch_bytes` is of a training batch's activations."""
     vectors = num_vectors * size * _FLOAT_BYTES
-    return MemoryPlan({"gradients and parameters": vectors, "data": data_bytes})
+    return MemoryPlan(
+        {"gradients and parameters": vectors, "data": data_bytes, "batch": batch_bytes}
+    )
 
 
 def check_fits(needed_bytes: int, available_bytes: int, host: str) -> None:
@@ -60,8 +66,8 @@ def check_fits(needed_bytes: int, available_bytes: int, host: str) -> None:
     if needed_bytes > available_bytes:
         raise UserError(
             f"the run needs {mib(needed_bytes)} on {host}, but {mib(available_bytes)} are "
-            "available; start fewer workers, take a smaller model, or snapshot less often "
-            "(evaluation.every_s)"
+            "available; start fewer workers, take a smaller model or data.batch_size, or snapshot "
+            "less often (evaluation.every_s)"
         )
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridmpi.config import Job
 from hybridmpi.core.messages import Accumulate, Discard, Instruction, Push, Step
 from hybridmpi.core.server import ParameterServer, ProtocolError
 from hybridmpi.engines.learners import Learners
-from hybridmpi.engines.provenance import find_own_code
+from hybridmpi.engines.provenance import check_same_workers, find_own_code
 from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.run import Run
@@ -66,11 +67,7 @@ def replay(run: Run, job: Job, *, report: Callable[[int, int], None] = lambda *_
 
 class _Replay:
     def __init__(self, run: Run, job: Job) -> None:
-        if run.attributes.get("shared_out_anew"):
-            raise UserError(
-                f"'{run.path}' went on from a checkpoint with another number of workers, among "
-                "which its data were shared out anew; such a run cannot be replayed"
-            )
+        check_same_workers(run)
         self._run = run
         self._verdict = Verdict(other_conditions=list(other_conditions(run)))
         self._worker_threads = int(run.attributes["torch_threads"])
@@ -193,9 +190,7 @@ class _Replay:
         if final is None:
             return
         now: Tensor = self._versions.newest
-        verdict.largest_parameter_difference = (
-            float(np.abs(now.numpy().astype(float) - final).max(initial=0.0)) if len(final) else 0.0
-        )
+        verdict.largest_parameter_difference = _largest_difference(now.numpy(), final)
         if now.numpy().tobytes() != final.tobytes() and verdict.is_match:
             verdict.first_difference = (
                 "all losses are as recorded, but the final parameters are not: largest difference "
@@ -221,6 +216,12 @@ def other_conditions(run: Run) -> Iterable[str]:
         yield f"{instruction_set} processor, recorded with {run.attributes['instruction_set']}"
     if any(not device.startswith(("cpu", "virtual")) for device in run.workers.device):
         yield "recorded on a GPU"
+
+
+def _largest_difference(now: NDArray[np.float32], then: NDArray[np.float32]) -> float:
+    """Return the largest difference of two vectors; NaN equals NaN, and infinity itself."""
+    differs = (now != then) & ~(np.isnan(now) & np.isnan(then))
+    return float(np.abs(now[differs].astype(float) - then[differs]).max(initial=0.0))
 
 
 def bits(value: float) -> bytes:

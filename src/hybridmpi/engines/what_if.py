@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hybridmpi.config import Job
 from hybridmpi.config.job import CheckpointSection
-from hybridmpi.config.load import parse_job
+from hybridmpi.config.load import change_job
 from hybridmpi.config.simulate import SimulateSection
 from hybridmpi.engines.calibration import calibrate, reconstruct
 from hybridmpi.engines.outcome import Outcome
@@ -27,7 +27,7 @@ def machine_of(run: Run) -> SimulateSection:
     Raises:
         UserError: If the run is too short for that.
     """
-    job = parse_job(run.config, str(run.path))
+    job = change_job(run.config, (), str(run.path))
     return job.simulate if run.attributes["engine"] == "simulate" else calibrate(run, job).section
 
 
@@ -84,7 +84,7 @@ def what_if(
 def _compute_times(run: Run, num_workers: int) -> dict[int, dict[int, float]]:
     """Return the seconds on a core of its own of each worker's batches, by batch number."""
     recorded_s: dict[int, dict[int, float]] = {w: {} for w in range(1, num_workers + 1)}
-    work_s = reconstruct(run, parse_job(run.config, str(run.path))).work_s.tolist()
+    work_s = reconstruct(run, change_job(run.config, (), str(run.path))).work_s.tolist()
     columns = (run.gradients[name].tolist() for name in ("worker", "batch"))
     for worker, batch, taken_s in zip(*columns, work_s, strict=True):
         recorded_s[worker][batch] = taken_s

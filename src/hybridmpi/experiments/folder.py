@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hybridmpi import __version__
-from hybridmpi.config.load import parse_job
+from hybridmpi.config.load import change_job
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.plan import Plan, PlannedRun
 from hybridmpi.experiments.plan_file import PLAN, as_json, read_plan, write_plan
@@ -100,7 +100,7 @@ def state_of(path: Path, run: PlannedRun) -> State:
     """
     try:
         given = read_attributes(path)
-        job = parse_job(given.table("config"), str(path))
+        job = change_job(given.table("config"), (), str(path))
         form = canonical(job, given["engine"], int(given["num_workers"]))
     except UserError:
         return "missing"

@@ -11,10 +11,10 @@ from pathlib import Path
 from hybridmpi.config import Job
 from hybridmpi.config.resolved import resolved
 from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.launched import start
 from hybridmpi.launcher import CommandLine, command_line, matching_mpirun, train_command
 from hybridmpi.resources import usable_cores
 from hybridmpi.runlog.attributes import read_attributes
-from hybridmpi.supervise import supervise
 
 _BAD_INPUT = 2  # exit code
 
@@ -77,7 +77,7 @@ def launch_run(job: Job, path: Path, ranks: int) -> Ended:
 
 def _launched(line: CommandLine, path: Path, output: Path) -> str:
     with output.open("w") as file:
-        code = supervise(line, file)
+        code = start(line, path, file).exit_code
     if code == 0:
         return "complete"
     if code - 128 in (signal.SIGINT, signal.SIGTERM):

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridmpi.config.former import with_former_defaults
 from hybridmpi.experiments.study import Digest
 
 # Where data lie is no part of what they are, and how many a gradient takes is the method's matter.
@@ -39,6 +40,6 @@ def _grid(digest: Digest) -> str:
 
 
 def _data(first: Digest, second: Digest) -> dict[str, tuple[Any, Any]]:
-    sections = first.config.get("data", {}), second.config.get("data", {})
+    sections = [with_former_defaults(run.config)["data"] for run in (first, second)]
     names = sorted({*sections[0], *sections[1]} - _NOT_THE_DATA)
     return {f"data.{name}": (sections[0].get(name), sections[1].get(name)) for name in names}

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hybridmpi.core.epoch import Epoch, LastBatch
 from hybridmpi.core.randomness import generator
 from hybridmpi.errors import UserError, nearest
 
@@ -21,14 +22,15 @@ CROP_PADDING = 4  # pixels on each side
 class Batches:
     """The mini-batches of one worker, drawn from its shard.
 
-    Each epoch passes over the shard once, in an order keyed by (seed, "batches", worker, epoch);
-    the last batch of an epoch may be short. Inputs and labels are only read, and may be shared.
+    Each epoch passes over the shard once, in an order keyed by (seed, "batches", worker, epoch).
+    Inputs and labels are only read, and may be shared.
 
     Args:
         inputs: Inputs, uint8 or float32, [samples, channels, height, width].
         labels: Their classes, int64, [samples].
         shard: Which of these samples are the worker's, int64, [shard size]; all if not given.
         batch_size: Samples in a batch, at least 1.
+        last_batch: What happens to those that don't fill a batch; see `Epoch`.
         seed: The run's seed.
         worker: The worker's number.
         mean: See `normalise`.
@@ -48,6 +50,7 @@ class Batches:
         shard: Tensor | None = None,
         *,
         batch_size: int,
+        last_batch: LastBatch = "spread",
         seed: int,
         worker: int,
         mean: tuple[float, ...] | None = None,
@@ -61,8 +64,7 @@ class Batches:
         self._inputs = inputs
         self._labels = labels
         self._shard = torch.arange(len(labels)) if shard is None else shard
-        self.batches_per_epoch = -(-len(self._shard) // batch_size)
-        self._batch_size = batch_size
+        self._cut = Epoch(len(self._shard), batch_size, last_batch)
         self._seed = seed
         self._worker = worker
         self._mean = mean
@@ -79,9 +81,9 @@ class Batches:
             Inputs, float32, normalised, [batch, channels, height, width], and labels, int64,
             [batch].
         """
-        epoch, position = divmod(n, self.batches_per_epoch)
-        start = position * self._batch_size
-        chosen = self._epoch_order(epoch)[start : start + self._batch_size]
+        epoch, position = divmod(n, self._cut.batches)
+        start, end = self._cut.start(position), self._cut.start(position + 1)
+        chosen = self._epoch_order(epoch)[start:end]
         inputs = self._inputs.index_select(0, chosen)
         if self._augmentations:
             inputs = self._augment(inputs, n)

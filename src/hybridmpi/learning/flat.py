@@ -10,7 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from hybridmpi.errors import UserError
+from hybridmpi.errors import RunFailed, UserError
+from hybridmpi.learning.known_modules import may_change_parameters
+from hybridmpi.learning.settings import torch_settings_kept
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Layout:
             entries.append(_entry(name, parameter, offset, is_parameter=True))
             offset += parameter.numel()
         num_parameters = offset
-        for name, buffer, _, _ in _persistent_buffers(model):
+        for name, buffer, _, _ in persistent_buffers(model):
             entries.append(_entry(name, buffer, offset, is_parameter=False))
             offset += buffer.numel()
         return cls(tuple(entries), num_parameters, offset)
@@ -135,7 +137,7 @@ def _is_channels_last(tensor: Tensor) -> bool:
     return tensor.stride() == (height * width * channels, 1, width * channels, channels)
 
 
-def _persistent_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor, nn.Module, str]]:
+def persistent_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor, nn.Module, str]]:
     """Yield name, buffer, owning module and the name there; shared buffers once."""
     for name, buffer in model.named_buffers():
         path, _, key = name.rpartition(".")
@@ -172,57 +174,126 @@ def _restored(view: Tensor, dtype_name: str) -> Tensor:
 class FlatModel:
     """A model that computes on flat vectors: with these parameters, into that gradient.
 
-    The parameter vector is never written: it may be shared by many workers, or read-only.
-    Parameters and gradients are views, made once per vector and kept while the vector stays the
-    same. Buffers are copied, in by `load` and out by `collect_buffers`, since modules are free to
-    replace them and the forward pass writes them.
+    The parameter vector is never written: it may be shared by many workers, or read-only. A model
+    that may change its parameters in a forward pass gets a copy of them each time, so that the
+    change is its own, until the next `load`; any other computes on the vector itself. Parameters
+    and gradients are views, made once per vector and kept while the vector stays the same. Buffers
+    are copied, in by `load` and out by `collect`, since modules are free to replace them and the
+    forward pass writes them.
 
     Attributes:
         device: Where the model is; vectors must be there, too.
+        copies_parameters: Whether `load` copies parameters, too, into a vector of the model's own.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.float()
         self.layout = Layout.of(model)
         self._parameters = list(model.parameters())
+        self._owners = list(_parameter_owners(model))
         self.device = self._parameters[0].device
-        self._buffer_owners = [(module, key) for _, _, module, key in _persistent_buffers(model)]
+        self.copies_parameters = may_change_parameters(model)
+        self._copy = torch.empty(self.layout.size * self.copies_parameters, device=self.device)
+        self._buffers = [
+            (module, key, buffer, buffer.detach())
+            for _, buffer, module, key in persistent_buffers(model)
+        ]
         self._loaded = self._push = self._gradient = torch.empty(0)
+        self._parameter_views: list[Tensor] = []
         self._loaded_buffers: list[Tensor] = []
+        self._gradient_views: list[Tensor] = []
         self._push_buffers: list[Tensor] = []
 
     def load(self, parameters: Tensor) -> None:
         """Let the model compute with `parameters`, shape [size]: views, and copies of buffers."""
+        if self.copies_parameters:
+            parameters = self._copy.copy_(parameters)
         if not _is_same(parameters, self._loaded):
             views = self.layout.split(parameters)
-            for parameter, view in zip(self._parameters, views, strict=False):
-                parameter.data = view
             self._loaded, self._loaded_buffers = parameters, views[len(self._parameters) :]
-        for (module, key), view in zip(self._buffer_owners, self._loaded_buffers, strict=True):
-            getattr(module, key).copy_(view)
+            self._parameter_views = views[: len(self._parameters)]
+            self._point_parameters()
+        elif self.copies_parameters:
+            self._point_parameters()
+        for (module, key, buffer, memory), view in zip(
+            self._buffers, self._loaded_buffers, strict=True
+        ):
+            if self.copies_parameters:
+                buffer.data = memory
+            module._buffers[key] = buffer
+            buffer.copy_(view)
 
     def bind(self, parameters: Tensor, push: Tensor) -> None:
         """Load `parameters` and let gradients accumulate in `push`, both of shape [size].
 
-        What `push` holds stays: `zero_gradient` clears the gradient, `collect_buffers` fills the
-        rest after the forward pass.
+        What `push` holds stays: `zero_gradient` clears the gradient, `collect` fills the rest after
+        the backward pass.
         """
         self.load(parameters)
         if not _is_same(push, self._push):
             views = self.layout.split(push)
-            for parameter, view in zip(self._parameters, views, strict=False):
-                parameter.grad = view
             self._push, self._push_buffers = push, views[len(self._parameters) :]
+            self._gradient_views = views[: len(self._parameters)]
             self._gradient = push[: self.layout.num_parameters]
+            self._point_gradients()
+        elif self.copies_parameters:
+            self._point_gradients()
 
     def zero_gradient(self) -> None:
         """Set the bound push's gradient to zero."""
         self._gradient.zero_()
 
-    def collect_buffers(self) -> None:
-        """Copy the buffers, as the forward pass left them, behind the bound push's gradient."""
-        for (module, key), view in zip(self._buffer_owners, self._push_buffers, strict=True):
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the model's output for inputs, shape [batch, ...].
+
+        Raises:
+            RunFailed: If the model has put another parameter in the place of one of its own.
+        """
+        if not self.copies_parameters:
+            return self.model(inputs)  # type: ignore[no-any-return]
+        with torch_settings_kept():
+            output: Tensor = self.model(inputs)
+        for owner, key, parameter in self._owners:
+            if owner.get(key) is not parameter:
+                raise RunFailed(
+                    f"the model has put another parameter in the place of its '{key}' in its "
+                    "forward pass, whose gradient nobody would see; change the values of the one "
+                    "that is there"
+                )
+        return output
+
+    def collect(self) -> Tensor:
+        """Complete the bound push: behind the gradient, the buffers as the forward pass left them.
+
+        Returns:
+            The gradient alone, shape [num_parameters].
+        """
+        if self.copies_parameters:
+            for parameter, view in zip(self._parameters, self._gradient_views, strict=True):
+                if parameter.grad is not None and parameter.grad is not view:
+                    view.copy_(parameter.grad)
+        for (module, key, _, _), view in zip(self._buffers, self._push_buffers, strict=True):
             view.copy_(getattr(module, key).detach())
+        return self._gradient
+
+    def _point_parameters(self) -> None:
+        for parameter, view in zip(self._parameters, self._parameter_views, strict=True):
+            parameter.data = view
+            parameter.requires_grad = True
+
+    def _point_gradients(self) -> None:
+        for parameter, view in zip(self._parameters, self._gradient_views, strict=True):
+            parameter.grad = view
+
+
+def _parameter_owners(
+    model: nn.Module,
+) -> Iterator[tuple[dict[str, nn.Parameter | None], str, nn.Parameter]]:
+    """Yield where a module keeps each of its parameters, the name there, and the parameter."""
+    for module in model.modules():
+        for key, parameter in module._parameters.items():
+            if parameter is not None:
+                yield module._parameters, key, parameter
 
 
 def _is_same(vector: Tensor, kept: Tensor) -> bool:

@@ -7,37 +7,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from hybridmpi.core.randomness import torch_seed
 from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.flat import FlatModel
-
-# Modules that certainly draw no random numbers. All others are taken to draw some, also containers,
-# whose forward may call, say, functional.dropout: seeding without need only costs microseconds.
-_DRAWS_NOTHING = frozenset(
-    {
-        nn.Sequential,
-        nn.Linear,
-        nn.Conv2d,
-        nn.BatchNorm1d,
-        nn.BatchNorm2d,
-        nn.LayerNorm,
-        nn.GroupNorm,
-        nn.ZeroPad2d,
-        nn.MaxPool2d,
-        nn.AvgPool2d,
-        nn.AdaptiveAvgPool2d,
-        nn.Flatten,
-        nn.Identity,
-        nn.ReLU,
-        nn.GELU,
-        nn.SiLU,
-        nn.Tanh,
-        nn.Sigmoid,
-    }
-)
+from hybridmpi.learning.known_modules import may_draw
+from hybridmpi.learning.single_sample import ADVICE
 
 
 class Batches(Protocol):
@@ -53,7 +30,7 @@ class Gradient:
 
     loss: float  # mean cross-entropy of the batch, before the step
     samples: int
-    is_finite: bool = True  # whether no element of it is NaN or infinite
+    is_finite: bool = True  # whether no element of it is NaN or infinite; buffers may be
 
 
 class GradientComputer:
@@ -80,9 +57,7 @@ class GradientComputer:
         self._seed = seed
         self._is_bfloat16 = precision == "bfloat16"
         self._accelerator = accelerator
-        self._may_draw = any(
-            type(module) not in _DRAWS_NOTHING for module in flat_model.model.modules()
-        )
+        self._may_draw = may_draw(flat_model.model)
 
     def compute(
         self,
@@ -131,15 +106,21 @@ class GradientComputer:
         if cancelled():
             return None
         self._prepare(worker, batch, parameters, push)
-        with self._precision():
-            loss = functional.cross_entropy(self._flat.model(inputs), labels)
+        try:
+            with self._precision():
+                loss = functional.cross_entropy(self._flat.forward(inputs), labels)
+        except Exception as error:
+            if len(labels) == 1:
+                error.add_note(f"The batch has one sample; {ADVICE}.")
+            raise
         if cancelled():
             return None
         loss.backward()  # type: ignore[no-untyped-call]
-        self._flat.collect_buffers()
+        gradient = self._flat.collect()
         # A sum is one pass; it is not finite either where finite elements overflow it.
-        loss_value, total = torch.stack((loss.detach(), push.sum())).tolist()  # waits once for both
-        is_finite = math.isfinite(total) or bool(push.isfinite().all())
+        sums = (loss.detach(), gradient.sum())
+        loss_value, total = torch.stack(sums).tolist()  # waits once for both
+        is_finite = math.isfinite(total) or bool(gradient.isfinite().all())
         return Gradient(loss_value, len(labels), is_finite)
 
     def _precision(self) -> AbstractContextManager[object]:

@@ -1,24 +1,44 @@
 """Models by name: two small ones, torchvision's classifiers, and the user's own."""
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
 from hybridmpi.core.randomness import torch_seed
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.imports import import_function
+from hybridmpi.learning.known_modules import may_change_parameters
+from hybridmpi.learning.model_tensors import check_tensors
 from hybridmpi.learning.names import MODELS, check_model
+from hybridmpi.learning.settings import generators_kept, surroundings_kept
+from hybridmpi.learning.trial import Trial, buffers_kept
 
 Shape = tuple[int, int, int]  # channels, height, width
+Builder = Callable[[Shape, int], nn.Module]
+
+_CPU = torch.device("cpu")
 
 
-def build_model(name: str, *, input_shape: Shape, num_classes: int, seed: int) -> nn.Module:
-    """Build a classifier whose initial parameters depend on the seed alone.
+def build_model(
+    name: str,
+    *,
+    input_shape: Shape,
+    num_classes: int,
+    seed: int,
+    device: torch.device = _CPU,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    samples: Tensor | None = None,
+) -> nn.Module:
+    """Build a classifier whose initial parameters depend on the seed alone, and try it.
+
+    The trial leaves no trace on the model: one of the user's own is built twice, and the first of
+    the two is tried. Nor does it on the generators of torch, numpy and Python.
 
     Args:
         name: "mnist_cnn", "lenet", a torchvision classifier, or the user's own as
@@ -26,18 +46,43 @@ def build_model(name: str, *, input_shape: Shape, num_classes: int, seed: int) -
         input_shape: Channels, height and width of one sample.
         num_classes: The number of outputs.
         seed: The run's seed.
+        device: Where it is to compute; the model is moved there.
+        precision: The job's `model.precision`.
+        samples: Some of the data set's, as a model is given them: float32, [samples, *input_shape];
+            zeros if not given.
 
     Raises:
         UserError: If there is no such model, it can't be built, or it doesn't turn inputs of that
-            shape into outputs of shape [batch, num_classes].
+            shape into outputs of shape [batch, num_classes], in training and in evaluation.
     """
-    # devices=[]: the accelerators' generators aren't used, so they needn't be set back.
-    with torch.random.fork_rng(devices=[]):
+    with surroundings_kept(f"model.name is '{name}', which"):
+        builder = _builder(name)  # imports the user's module, which may seed torch's generator
+
+    def build() -> nn.Module:
         torch.manual_seed(torch_seed(seed, "initial parameters"))
-        model = _build(name, input_shape, num_classes)
-        _check_parameters(name, model)
-        _check_output(name, model.float(), input_shape, num_classes)
-    return model
+        with surroundings_kept(f"model.name is '{name}', which"):
+            model = builder(input_shape, num_classes)
+        check_tensors(name, model)
+        return model.float().to(device).train()
+
+    inputs = torch.zeros(1, *input_shape, dtype=torch.float32) if samples is None else samples
+    with torch.random.fork_rng(devices=[]):  # accelerators' generators aren't used for this
+        model = build()
+        with generators_kept(), ExitStack() as stack:
+            tried = model
+            if may_change_parameters(model):
+                tried = _built_again(name, model, build)
+            else:
+                stack.enter_context(buffers_kept(model))
+            Trial(
+                name,
+                tried,
+                inputs.to(device),
+                num_classes,
+                is_real=samples is not None and bool(samples.isfinite().all()),
+                precision=precision,
+            ).run()
+    return model.train()
 
 
 def load_initial(model: nn.Module, path: str | Path) -> None:
@@ -67,17 +112,32 @@ def load_initial(model: nn.Module, path: str | Path) -> None:
     model.load_state_dict(given, strict=False)  # not strict: shared parameters have one name
 
 
-def _build(name: str, input_shape: Shape, num_classes: int) -> nn.Module:
+def _builder(name: str) -> Builder:
+    """Return what builds models of this name."""
     if ":" in name:
-        return _build_own(name, input_shape, num_classes)
-    if name in _OURS:
-        if min(input_shape[1:]) < 8:
-            raise UserError(
-                f"model.name is '{name}', which takes images of at least 8 x 8, but the data's "
-                f"are {input_shape[1]} x {input_shape[2]}; scale them up or give your own model"
-            )
-        return _OURS[name](input_shape, num_classes)
-    return _build_from_torchvision(name, num_classes)
+        return partial(_build_own, name, import_function(name, "model.name"))
+    return partial(_build_ours if name in _OURS else _build_from_torchvision, name)
+
+
+def _built_again(name: str, model: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a model once more, and make sure that nothing of it is the first one's."""
+    other = build()
+    of_first = {id(parameter) for parameter in model.parameters()}
+    if any(id(parameter) in of_first for parameter in other.parameters()):
+        raise UserError(
+            f"model.name is '{name}', but that function returns the same parameters each time; "
+            "make the model inside the function, new in each call"
+        )
+    return other
+
+
+def _build_ours(name: str, input_shape: Shape, num_classes: int) -> nn.Module:
+    if min(input_shape[1:]) < 8:
+        raise UserError(
+            f"model.name is '{name}', which takes images of at least 8 x 8, but the data's "
+            f"are {input_shape[1]} x {input_shape[2]}; scale them up or give your own model"
+        )
+    return _OURS[name](input_shape, num_classes)
 
 
 def _mnist_cnn(input_shape: Shape, num_classes: int) -> nn.Module:
@@ -127,21 +187,21 @@ def _lenet(input_shape: Shape, num_classes: int) -> nn.Module:
     )
 
 
-_OURS: dict[str, Callable[[Shape, int], nn.Module]] = dict(
-    zip(MODELS, (_mnist_cnn, _lenet), strict=True)
-)
+_OURS: dict[str, Builder] = dict(zip(MODELS, (_mnist_cnn, _lenet), strict=True))
 
 
-def _build_from_torchvision(name: str, num_classes: int) -> nn.Module:
+def _build_from_torchvision(name: str, input_shape: Shape, num_classes: int) -> nn.Module:
     from torchvision import models
 
+    del input_shape  # these take any that is large enough
     check_model(name)
     model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes)
     return model
 
 
-def _build_own(path: str, input_shape: Shape, num_classes: int) -> nn.Module:
-    function = import_function(path, "model.name")
+def _build_own(
+    path: str, function: Callable[..., Any], input_shape: Shape, num_classes: int
+) -> nn.Module:
     call = f"{path.rpartition(':')[2]}(input_shape={input_shape}, num_classes={num_classes})"
     try:
         model = function(input_shape, num_classes)
@@ -155,51 +215,6 @@ def _build_own(path: str, input_shape: Shape, num_classes: int) -> nn.Module:
             "return a torch.nn.Module"
         )
     return model
-
-
-def _check_parameters(name: str, model: nn.Module) -> None:
-    parameters = dict(model.named_parameters())
-    if not parameters:
-        raise UserError(
-            f"model.name is '{name}', but that model has no parameters; assign its layers to "
-            "attributes of the module, lists of layers as torch.nn.ModuleList"
-        )
-    for key, parameter in parameters.items():
-        if isinstance(parameter, UninitializedParameter):
-            raise UserError(
-                f"model.name is '{name}', but its parameter '{key}' has no shape yet; call the "
-                "model once before returning it, or use layers that aren't lazy"
-            )
-        if not parameter.requires_grad:
-            raise UserError(
-                f"model.name is '{name}', but its parameter '{key}' is frozen "
-                "(requires_grad=False); make it a buffer with register_buffer"
-            )
-
-
-def _check_output(name: str, model: nn.Module, input_shape: Shape, num_classes: int) -> None:
-    """Try two samples in training mode, on copies of the buffers, which that would change."""
-    buffers = {key: buffer.clone() for key, buffer in model.named_buffers()}
-    samples = torch.zeros(2, *input_shape)
-    try:
-        with torch.no_grad():
-            output: Any = torch.func.functional_call(model.train(), buffers, (samples,))
-    except Exception as error:  # models refuse inputs in many ways
-        raise UserError(
-            f"model.name is '{name}', which can't take inputs of shape {list(samples.shape)} "
-            f"({type(error).__name__}: {error}); take another model, or data of the shape that "
-            "this one expects"
-        ) from error
-    if not isinstance(output, Tensor):
-        raise UserError(
-            f"model.name is '{name}', whose output in training is {type(output).__name__}, but "
-            f"must be one tensor of shape [batch, {num_classes}]; wrap it in a model of your own"
-        )
-    if output.shape != (2, num_classes):
-        raise UserError(
-            f"model.name is '{name}', whose output for inputs of shape {list(samples.shape)} has "
-            f"shape {list(output.shape)}, but must have [2, {num_classes}]: one number per class"
-        )
 
 
 def _read_safetensors(path: str | Path) -> dict[str, Tensor]:

@@ -18,7 +18,6 @@ END_STATUSES = ("complete", "stopped", "failed")
 CHUNK_BYTES = 2**16
 PAGE_BYTES = 4096  # the kernel's
 LONGEST_TEXT = 2**22  # characters of an attribute
-STATUS_BYTES, ERROR_BYTES = 8, 8192
 # Attributes that are known at the end only, and what stands there until then. All are there from
 # the beginning, so that the end is written in place: that needs no room on a disk that may be full,
 # and leaves a file that can be read whenever the process is killed.
@@ -28,7 +27,8 @@ ENDINGS: dict[str, str | int | float] = {
     "content_sha256": "",
     "error": "",
 }
-_ENDING_BYTES = {"content_sha256": 64, "error": ERROR_BYTES, "status": STATUS_BYTES}
+WRITTEN_IN_PLACE = ("status", *ENDINGS)
+_TEXT_BYTES = {"content_sha256": 64, "error": 8192, "status": 8}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,11 @@ class Column:
     meaning: str
 
     def encode(self, text: str) -> bytes:
-        """Return `text` in UTF-8, cut between two characters where it is too long."""
-        num_bytes = np.dtype(self.dtype).itemsize
+        """Return `text` in UTF-8, cut between two characters where it is too long.
+
+        One byte stays free for the zero that ends it in the file.
+        """
+        num_bytes = np.dtype(self.dtype).itemsize - 1
         whole = text.encode(errors="replace")
         return whole[:num_bytes].decode(errors="ignore").encode()
 
@@ -166,7 +169,7 @@ SNAPSHOTS = Table(
 LOGS = (GRADIENTS, STEPS, EVALUATIONS, EVENTS)
 
 
-def ending(name: str, value: str | float) -> NDArray[Any]:
+def in_place(name: str, value: str | int | float) -> NDArray[Any]:
     """Return the value of `status` or one of `ENDINGS` as the file has it: always as long.
 
     Of a text that is too long the middle is left out: a traceback begins with what failed, and ends
@@ -174,10 +177,10 @@ def ending(name: str, value: str | float) -> NDArray[Any]:
     """
     if not isinstance(value, str):
         return np.array(value, type(ENDINGS[name]))
-    num_bytes = _ENDING_BYTES[name]
+    num_bytes = _TEXT_BYTES[name]
     whole = value.encode(errors="replace")
     if len(whole) > num_bytes:
         half = num_bytes // 2 - 8
         parts = (whole[:half], b"\n[...]\n", whole[-half:])
         whole = b"".join(parts).decode(errors="ignore").encode()
-    return np.array(whole, f"S{num_bytes}")
+    return np.array(whole, f"S{num_bytes + 1}")  # a zero ends it

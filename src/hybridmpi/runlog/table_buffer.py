@@ -14,6 +14,7 @@ class TableBuffer:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+        self._dtype = dataset.dtype  # with the marks of text that HDF5 asks for
         self._next = len(dataset)
         self._new: list[NDArray[np.void]] = []
         self._amended: list[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]] = []
@@ -47,15 +48,13 @@ class TableBuffer:
     def growth_bytes(self) -> int:
         """Bytes by which the table grows, at most, when it is flushed."""
         new_bytes = sum(rows.nbytes for rows in self._new)
-        return (
-            new_bytes + self._dataset.dtype.itemsize * self._dataset.chunks[0] if new_bytes else 0
-        )
+        return new_bytes + self._dtype.itemsize * self._dataset.chunks[0] if new_bytes else 0
 
     def flush(self) -> bool:
         """Write what has changed, and tell whether anything had."""
         new, amended, self._new, self._amended = self._new, self._amended, [], []
         written = len(self._dataset)
-        rows = np.concatenate(new) if new else np.empty(0, self._dataset.dtype)
+        rows = np.concatenate(new) if new else np.empty(0, self._dtype)
         old = min((int(numbers[0]) for numbers, _ in amended), default=written)
         if old < written:  # few: they have waited in the gradient buffer
             rows = np.concatenate([self._dataset[old:written], rows])
@@ -65,5 +64,5 @@ class TableBuffer:
                 rows[name][numbers - first] = values
         if len(rows):
             self._dataset.resize(self._next, axis=0)
-            self._dataset[first:] = rows
+            self._dataset[first:] = rows.view(self._dtype)
         return len(rows) > 0

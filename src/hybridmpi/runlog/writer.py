@@ -9,24 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from hybridmpi.errors import RunFailed, UserError
-from hybridmpi.runlog import schema
+from hybridmpi.runlog import file_format, objects, schema
 from hybridmpi.runlog.claim import Claim
 from hybridmpi.runlog.content import PARTS, content_hash
 from hybridmpi.runlog.replacing import check_free, replacing
 from hybridmpi.runlog.room import check_room
 from hybridmpi.runlog.schema import Table
 from hybridmpi.runlog.table_buffer import TableBuffer
-
-METADATA_BYTES = 2**18  # what HDF5 may add to a file, beside the data, in one flush
-# The kernel breaks a write off between two pages if the process is killed. A block of metadata that
-# lies in one page is written as a whole or not at all; one half of which is new cannot be read.
-_IN_PAGES = {"fs_strategy": "page", "fs_page_size": schema.PAGE_BYTES}
-SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
 
 class RunWriter:
@@ -51,9 +44,7 @@ class RunWriter:
         self._is_sound = True  # whether HDF5 has succeeded in all that it was asked for
         self._saved = (0, 0)  # gradients and steps in the file
         with self._named_errors():
-            # Without a lock: a reader that opens the file must not fail the run. Without a cache of
-            # rows: these are to be on the disk before anything says that they are.
-            self._file = h5py.File(beside, "r+", libver="latest", locking=False, rdcc_nbytes=0)
+            self._file = file_format.reopen(beside)
             self._descriptor = self._file.id.get_vfd_handle()
             self._claim = Claim(path, beside)
             self._tables = {
@@ -96,23 +87,23 @@ class RunWriter:
         """
         path = Path(path)
         check_free(path, force)
-        with replacing(path) as beside, _as_errors_of_the_system():
-            with beside.open("wb") as empty:
-                num_bytes = (
-                    4 * size
-                    + len(layout_json)
-                    + len(workers) * schema.WORKERS.dtype.itemsize
-                    + sum(held.nbytes for held in rows.values())
-                )
-                check_room(empty.fileno(), num_bytes + METADATA_BYTES)
-            with h5py.File(beside, "w", libver="latest", **_IN_PAGES) as file:
-                _set_attributes(file, attributes, config, layout_json)
+        num_bytes = (
+            4 * size
+            + len(layout_json)
+            + len(workers) * schema.WORKERS.dtype.itemsize
+            + sum(held.nbytes for held in rows.values())
+        )
+        with replacing(path) as beside:
+            with file_format.create(beside, num_bytes) as file:
+                objects.set_attributes(file, _at_first(attributes, config, layout_json))
                 for table in schema.LOGS:
-                    _create_table(file, table, rows.get(table.name, table.to_array(())))
-                _create_table(file, schema.WORKERS, schema.WORKERS.to_array(workers))
-                _create_final(file, size)
+                    objects.create_table(file, table, rows.get(table.name, table.to_array(())))
+                objects.create_table(file, schema.WORKERS, schema.WORKERS.to_array(workers))
+                # Written once now, so that the room for it is there at the end.
+                objects.create_final(file, np.zeros(size, np.float32))
                 if keep_snapshots:
-                    _create_snapshots(file, size)
+                    objects.create_table(file, schema.SNAPSHOTS, schema.SNAPSHOTS.to_array(()))
+                    objects.create_snapshots(file, size)
             return cls(path, beside)
 
     def num_rows(self) -> dict[str, int]:
@@ -231,10 +222,10 @@ class RunWriter:
         with self._named_errors():
             parts = [self._file[name][()] for name in PARTS]
             for name, value in {**ending, "content_sha256": content_hash(parts)}.items():
-                attributes.modify(name, schema.ending(name, value))
+                attributes.modify(name, file_format.as_stored(schema.in_place(name, value)))
             self._file["final"].attrs.modify("version", self._final_version)
             self._file.flush()
-            attributes.modify("status", schema.ending("status", status))
+            attributes.modify("status", file_format.as_stored(schema.in_place("status", status)))
             self._file.flush()
 
     def _close_file(self) -> None:
@@ -243,7 +234,7 @@ class RunWriter:
 
     def _check_room(self, num_bytes: int) -> None:
         try:
-            check_room(self._descriptor, num_bytes + METADATA_BYTES)
+            check_room(self._descriptor, num_bytes + file_format.METADATA_BYTES)
         except OSError as error:  # before anything was written
             raise self._failed(error) from error
 
@@ -279,53 +270,17 @@ class RunWriter:
         return RunFailed(self._failure)
 
 
-@contextmanager
-def _as_errors_of_the_system() -> Iterator[None]:
-    """Let what HDF5 raises when it cannot write be as what others raise then."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
-
-
-def _set_attributes(
-    file: Any, attributes: Mapping[str, Any], config: Mapping[str, Any], layout_json: str
-) -> None:
+def _at_first(
+    attributes: Mapping[str, str | int | float], config: Mapping[str, Any], layout_json: str
+) -> dict[str, str | int | float]:
+    """Return all attributes of a run that begins."""
     if len(layout_json) > schema.LONGEST_TEXT:
         raise UserError("the model has too many parameter tensors for a run file")
-    file.attrs.update(attributes)
-    file.attrs["schema_version"] = schema.SCHEMA_VERSION
-    for name, value in {**schema.ENDINGS, "status": schema.RUNNING}.items():
-        file.attrs[name] = schema.ending(name, value)
-    file.attrs["config"] = json.dumps(config)
-    file.attrs["layout"] = layout_json
-
-
-def _create_table(file: Any, table: Table, rows: NDArray[np.void]) -> None:
-    dataset = file.create_dataset(
-        table.name,
-        data=rows,
-        maxshape=(None,),
-        chunks=(table.chunk_rows,),
-    )
-    dataset.attrs["meaning"] = table.meaning
-    for column in table.columns:
-        dataset.attrs[column.name] = column.meaning
-
-
-def _create_final(file: Any, size: int) -> None:
-    # Written once now, so that the room for it is there at the end.
-    final = file.create_dataset("final", data=np.zeros(size, np.float32))
-    final.attrs["meaning"] = "the parameters at the end, in the order of layout"
-    final.attrs["version"] = -1
-
-
-def _create_snapshots(file: Any, size: int) -> None:
-    _create_table(file, schema.SNAPSHOTS, schema.SNAPSHOTS.to_array(()))
-    file.create_dataset(
-        "snapshots/parameters",
-        shape=(0, size),
-        maxshape=(None, size),
-        chunks=(1, min(size, SNAPSHOT_CHUNK_BYTES // 4)),
-        dtype=np.float32,
-    )
+    return {
+        **attributes,
+        "schema_version": schema.SCHEMA_VERSION,
+        **schema.ENDINGS,
+        "status": schema.RUNNING,
+        "config": json.dumps(config),
+        "layout": layout_json,
+    }

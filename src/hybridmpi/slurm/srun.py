@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from hybridmpi.environment import whole_number
 from hybridmpi.errors import UserError
 from hybridmpi.launcher import (
     CommandLine,
@@ -12,13 +11,10 @@ from hybridmpi.launcher import (
     environment_of_ranks,
     is_crowded,
 )
+from hybridmpi.started import num_started
 
 # How the ranks of each MPI find each other under srun. With the wrong one each is alone.
 _PMI = {Vendor.OPEN_MPI: "pmix", Vendor.MPICH: "pmi2"}
-# Whatever started this process says here how many it started.
-_NUMBERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-# And here which of them it is; Slurm's, last, is that of the launcher where mpirun started it.
-_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 
 
 def srun_line(
@@ -61,7 +57,7 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
     Raises:
         UserError: If so.
     """
-    number = max(whole_number(environment, name) or 0 for name in _NUMBERS)
+    number = num_started(environment)
     if number > 1:
         raise UserError(
             f"{number} ranks were started, but each is alone in a world of its own: mpi4py uses "
@@ -69,9 +65,3 @@ def check_pairing(library: Mpi, environment: Mapping[str, str]) -> None:
             f"under the mpirun of {library.vendor}; `hybridmpi launch`, with --srun or without, "
             "starts them so"
         )
-
-
-def is_first_task(environment: Mapping[str, str]) -> bool:
-    """Say whether a rank that is alone in its world is to speak for those started with it."""
-    numbers = (whole_number(environment, name) for name in _RANKS)
-    return next((number for number in numbers if number is not None), 0) == 0

@@ -13,7 +13,7 @@ A worker that is lost is heard of no more, and told nothing. Whoever may wait fo
 version on is sent one directly, a rescue; from then on nothing goes by way of other workers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,6 +98,7 @@ class MessageServer:
         self._arriving: list[Arriving] = []
         self._everyone = range(1, comm.size)
         self._lost: set[int] = set()
+        self._num_acknowledged = 0
         self._retired: list[tuple[Arriving, Frame]] = []
         self._rescues: list[Slot] = []
         self._told_losses: list[MPI.Request] = []
@@ -200,12 +201,18 @@ class MessageServer:
         """Whether `losses` has something new to say."""
         return self._is_disturbed
 
-    def losses(self) -> list[int]:
-        """Return the workers whose processes have ended, once each."""
+    def losses(self, ended: Iterable[int] = ()) -> list[int]:
+        """Return the workers whose processes have ended, once each.
+
+        Args:
+            ended: Those that are known to have, whatever MPI says of them.
+        """
         self._is_disturbed = False
-        found = [rank for rank in lost_ranks(self._comm) if rank not in self._lost]
-        if found:
+        known = lost_ranks(self._comm)
+        if len(known) > self._num_acknowledged:
+            self._num_acknowledged = len(known)
             self._comm.Ack_failed()  # until then whoever may hear of any rank hears of this instead
+        found = [rank for rank in sorted({*known, *ended}) if rank not in self._lost]
         for worker in found:
             self.lose(worker)
         return found

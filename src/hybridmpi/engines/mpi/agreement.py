@@ -40,7 +40,7 @@ def agree(comm: MPI.Intracomm, action: Callable[[], Result]) -> Result:
         result = action()
     except (UserError, RunFailed) as error:
         failure = error
-    except Exception:  # whatever it is, the other ranks must hear of it
+    except (Exception, SystemExit):  # whatever it is, the other ranks must hear of it
         failure = RunFailed(f"rank {comm.rank} failed:\n{traceback.format_exc()}")
     barrier(comm)
     for reported in comm.allgather(failure):

@@ -58,10 +58,20 @@ class Checkpointing:
             self._keeper.clear(beyond=self._server.core.version)
             time_s = float(resume.facts["time_s"])
             self._end.bytes_sent += int(resume.facts["bytes_sent"])
-            for worker in resume.facts["absent"]:
-                self._server.recorder.event(time_s, "joined", int(worker), "as the run goes on")
+            self._record_workers(resume, time_s)
         self._server.go_on(free, time_s)
         return time_s
+
+    def _record_workers(self, resume: State, time_s: float) -> None:
+        """Record who is back, new, or gone as the run goes on."""
+        record, now = self._server.recorder.event, self._num_workers
+        then, absent = int(resume.facts["num_workers"]), resume.facts["absent"]
+        for worker in range(1, max(now, then) + 1):
+            was_there = worker <= then and worker not in absent
+            if was_there and worker > now:
+                record(time_s, "lost", worker, f"the run goes on with {now} workers")
+            elif not was_there and worker <= now:
+                record(time_s, "joined", worker, "as the run goes on")
 
     def look(self, now_s: float, interruption: str) -> None:
         """Begin to write a checkpoint if one is due, or the run is to end for a signal.

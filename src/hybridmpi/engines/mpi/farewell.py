@@ -6,7 +6,7 @@ it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -28,19 +28,29 @@ class Word(IntEnum):
     FAILED = 1  # it ends, and has said why
 
 
-def let_go(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
-    """Wait until these workers have done their part, let them end, and wait until they do."""
+def let_go(
+    comm: MPI.Intracomm,
+    workers: Sequence[int],
+    ended: Callable[[], Collection[int]] = lambda: (),
+) -> None:
+    """Wait until these workers have done their part, let them end, and wait until they do.
+
+    Args:
+        comm: All ranks.
+        workers: Those to wait for.
+        ended: Which of them have ended already, whatever MPI knows of it.
+    """
     deadline_s = time.monotonic() + _LEAVING_S
     here = _heard(comm, workers)
-    _wait(here, _LEAVING_S)
+    _wait(here, _LEAVING_S, workers, ended)
     # A worker may still be late, and its message needs its memory.
     left = [*here, *_said(comm, workers, Word.DONE), *_heard(comm, workers)]
-    _wait(left, max(_LAST_WORD_S, deadline_s - time.monotonic()))
+    _wait(left, max(_LAST_WORD_S, deadline_s - time.monotonic()), [*workers] * 3, ended)
 
 
 def tell_failure(comm: MPI.Intracomm, workers: Sequence[int]) -> None:
     """Tell workers, which are about to lose the server, that it has said why."""
-    _wait(_said(comm, workers, Word.FAILED), _LAST_WORD_S)
+    _wait(_said(comm, workers, Word.FAILED), _LAST_WORD_S, workers)
 
 
 def _said(comm: MPI.Intracomm, workers: Sequence[int], word: Word) -> list[MPI.Request]:
@@ -52,9 +62,22 @@ def _heard(comm: MPI.Intracomm, workers: Sequence[int]) -> list[MPI.Request]:
     return [comm.Irecv(np.empty(1, np.int32), worker, _TAG) for worker in workers]
 
 
-def _wait(requests: Sequence[MPI.Request], limit_s: float) -> None:
-    patience = Patience(shares_cores=True)
-    wait_until(lambda: all(is_done(request) for request in requests), patience, limit_s)
+def _wait(
+    requests: Sequence[MPI.Request],
+    limit_s: float,
+    workers: Sequence[int],
+    ended: Callable[[], Collection[int]] = lambda: (),
+) -> None:
+    """Wait for messages to and from these workers, one for each."""
+
+    def are_done() -> bool:
+        gone = ended()
+        return all(
+            worker in gone or is_done(request)
+            for request, worker in zip(requests, workers, strict=True)
+        )
+
+    wait_until(are_done, Patience(shares_cores=True), limit_s)
 
 
 def ends_alone() -> bool:

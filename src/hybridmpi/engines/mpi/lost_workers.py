@@ -1,9 +1,10 @@
 """What is done about workers that are lost, or hang: the run goes on without them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from hybridmpi.config.job import FaultsSection
-from hybridmpi.engines.mpi.processes import Process
+from hybridmpi.engines.mpi.failed_job import HOW_TO_RESUME
+from hybridmpi.engines.mpi.processes import Watch
 from hybridmpi.engines.server import Server
 from hybridmpi.errors import RunFailed
 from hybridmpi.transport.losses import survives_losses
@@ -26,7 +27,7 @@ class LostWorkers:
         end: MessageServer,
         faults: FaultsSection,
         *,
-        beside: Mapping[int, Process],
+        watch: Watch,
         losses: Sequence[int],
         can_share_out: bool,
         tell: Callable[[str], None] = lambda _: None,
@@ -37,7 +38,7 @@ class LostWorkers:
             server: Goes on without them.
             end: Its end of the transport.
             faults: What the job says.
-            beside: The processes of workers on the server's node.
+            watch: Of the processes of workers on the server's node.
             losses: Those before this run went on.
             can_share_out: Whether workers can read each other's samples.
             tell: Told of each loss.
@@ -48,7 +49,7 @@ class LostWorkers:
         self._server = server
         self._end = end
         self._faults = faults
-        self._beside = beside
+        self._watch = watch
         self._shares_out = can_share_out and faults.lost_shard == "redistribute"
         self._tell = tell
 
@@ -58,8 +59,10 @@ class LostWorkers:
         Raises:
             RunFailed: If too few are left.
         """
-        for worker in self._end.losses():
-            self._lose(worker, now_s, "its process has ended")
+        ended = self._watch.ended()
+        for worker in self._end.losses(ended):
+            why = ended.get(worker, "its process has ended")
+            self._lose(worker, now_s, why, is_survived=survives_losses())
         for worker in self._overdue(now_s):
             self.give_up(worker, now_s, f"no push within {self._faults.timeout_s:g} s")
 
@@ -68,12 +71,10 @@ class LostWorkers:
 
         Only where the job survives that; elsewhere it would end with the process.
         """
-        if survives_losses() and worker in self._beside:
-            self._beside[worker].kill()
-        else:
+        if not (survives_losses() and self._watch.kill(worker)):
             self.are_left_alive = True
         self._end.lose(worker)
-        self._lose(worker, now_s, why)
+        self._lose(worker, now_s, why, is_survived=True)
 
     def _overdue(self, now_s: float) -> list[int]:
         timeout_s, server = self._faults.timeout_s, self._server
@@ -82,18 +83,20 @@ class LostWorkers:
         released_s = server.released_s
         return [w for w in server.core.computing if now_s - released_s[w] > timeout_s]
 
-    def _lose(self, worker: int, now_s: float, why: str) -> None:
+    def _lose(self, worker: int, now_s: float, why: str, *, is_survived: bool) -> None:
         server, was_over = self._server, bool(self._server.core.stop_reason)
         self.absent.append(worker)
         server.lose(worker, now_s, why)
         if self._shares_out:
             self.losses.append(worker)
             self._end.share_out_anew(worker)
-        left = server.core.active_workers
-        goes_on = "" if was_over else f"; {left} go on"
-        self._tell(f"worker {worker} is lost at {now_s:.1f} s: {why}{goes_on}")
-        if not was_over and left < self._faults.min_workers:
-            raise RunFailed(
-                f"worker {worker} is lost ({why}), and {left} are left, but faults.min_workers is "
-                f"{self._faults.min_workers}; go on with --resume, if the job writes checkpoints"
-            )
+        left, lost = server.core.active_workers, f"worker {worker} is lost at {now_s:.1f} s: {why}"
+        if was_over:
+            self._tell(lost)
+        elif not is_survived:
+            raise RunFailed(f"{lost}, which this MPI does not survive; {HOW_TO_RESUME}")
+        elif left < self._faults.min_workers:
+            least = f"{left} are left, but faults.min_workers is {self._faults.min_workers}"
+            raise RunFailed(f"{lost}; {least}; {HOW_TO_RESUME}")
+        else:
+            self._tell(f"{lost}; {left} go on")

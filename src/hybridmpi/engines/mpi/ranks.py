@@ -1,13 +1,18 @@
 """This rank among all ranks, and what it shares with those of its node."""
 
 import os
+import time
 
 from mpi4py import MPI
 
+from hybridmpi.engines.mpi.failed_job import HOW_TO_RESUME, end_job, tell_once
+from hybridmpi.engines.mpi.processes import Process, Watch
 from hybridmpi.environment import asked_threads
 from hybridmpi.resources import usable_cores
 from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience
+
+_HEARING_S = 3.0  # where MPI tells of a loss, what waits for the lost rank raises an exception
 
 
 class Ranks:
@@ -20,6 +25,9 @@ class Ranks:
             communicator is never received.
         node: Those of this rank's node.
         memory: What these share.
+        watch: Notices when a process of the node ends: its lowest rank watches the others, and
+            these watch it.
+        do_train: Whether the run has got so far that it may survive the loss of a worker.
         nodes: The node of each rank, named by its lowest rank.
         cores: Usable cores of this node.
         worker_threads: Threads of every worker: what the user asks for (see
@@ -34,6 +42,13 @@ class Ranks:
         self.comm, self.direct = world.Dup(), world.Dup()
         self.node = MPI.Intracomm(world.Split_type(MPI.COMM_TYPE_SHARED, key=world.rank))
         self.memory = NodeMemory(self.node)
+        processes = dict(self.node.allgather((world.rank, Process.this())))
+        lowest = min(processes)
+        is_watched = {r: r != world.rank and lowest in (r, world.rank) for r in processes}
+        self.do_train = False
+        self.watch = Watch(
+            {r: process for r, process in processes.items() if is_watched[r]}, self._end_without
+        )
         self.cores = usable_cores()
         asked: int | None = world.bcast(asked_threads(os.environ))
         share = max(1, self.cores // self.node.size)
@@ -46,15 +61,31 @@ class Ranks:
             taken = self.worker_threads * (self.node.size - 1)
             self.threads = max(self.threads, self.cores - taken)
         self.num_workers = world.size - 1
-        self.nodes: list[int] = world.allgather(self.node.allgather(world.rank)[0])
+        self.nodes: list[int] = world.allgather(lowest)
         self.num_nodes = len(set(self.nodes))
 
     def free(self) -> None:
         """Give windows and communicators back, on all ranks together: more runs can follow."""
+        self.watch.close()
         self.memory.free()
         self.node.Free()
         self.comm.Free()
         self.direct.Free()
+
+    def _end_without(self, rank: int, how: str) -> None:
+        """End the job, in the thread that watches, if a rank is lost that it cannot do without.
+
+        Where MPI tells of the loss it ends by itself, and better: the main thread gets some time.
+        """
+        if rank == 0:
+            error = f"the parameter server is lost: {how}; {HOW_TO_RESUME}"
+        elif not self.do_train:
+            error = f"rank {rank} was lost before training began: {how}"
+        else:
+            return
+        time.sleep(_HEARING_S)
+        tell_once(error, self.watch.ended())
+        end_job(1)
 
     def patience(self) -> Patience:
         """Return how this rank is to wait."""

@@ -12,7 +12,7 @@ import torch
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from hybridmpi.checkpoints.file import as_damage
+from hybridmpi.checkpoints.file import State, as_damage, without_prefix
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.checkpoint_facts import check_server
 from hybridmpi.engines.evaluation import evaluate_snapshots
@@ -34,7 +34,7 @@ from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
-from hybridmpi.transport.losses import lost_ranks
+from hybridmpi.transport.losses import lost_ranks, survives_losses
 
 _EVALUATION_AFTER_SIGNAL_S = 10.0
 
@@ -66,17 +66,17 @@ def serve(
     core, free = agree(setup.ranks.comm, lambda: _core(setup))
     recorder = Recorder(agree(setup.ranks.comm, lambda: _create(setup, output, hosts, force)))
     try:
-        return _serve(setup, core, free, recorder, hosts, interrupted, report, tell)
-    except Exception as error:
-        failure = error
+        return _serve(setup, core, free, recorder, interrupted, report, tell)
+    except (Exception, SystemExit) as error:
+        failure: BaseException = error
         if isinstance(error, UserError):  # the checkpoint to go on from is damaged
             failure = RunFailed(str(error))
         elif not isinstance(error, RunFailed):
             failure = RunFailed(f"the server failed:\n{traceback.format_exc()}")
         recorder.close("failed", error=str(failure))
-        if lost := lost_ranks(setup.ranks.comm):
-            left = [rank for rank in range(1, len(hosts)) if rank not in lost]
-            tell_failure(setup.ranks.direct, left)
+        if survives_losses():
+            lost = {*lost_ranks(setup.ranks.comm), *setup.ranks.watch.ended()}
+            tell_failure(setup.ranks.direct, [w for w in range(1, len(hosts)) if w not in lost])
         raise failure from error
 
 
@@ -87,8 +87,14 @@ def _core(setup: Setup) -> tuple[ParameterServer, tuple[int, ...]]:
     if setup.resume is None:
         return ParameterServer(method, limits, range(1, num_workers + 1)), ()
     put_parameters(setup.resume, setup.initial)
-    with as_damage():
-        check_server(setup.resume, setup.layout.size, setup.workers_then)
+    had_others = bool(setup.resume.facts.get("shared_out_anew"))
+    with as_damage():  # all of it, before the run file is made anew
+        check_server(setup.resume, setup.layout.size, setup.workers_then, had_others=had_others)
+        assert setup.optimizer is not None
+        update = without_prefix("update", setup.resume.tensors)
+        Update(setup.layout, setup.optimizer).resume(update)
+        snapshots = without_prefix("snapshot", setup.resume.tensors)
+        SnapshotTaker(None, None).resume(State(snapshots, setup.resume.facts["snapshots"]))
     return resumed_core(method, limits, setup.resume, num_workers)
 
 
@@ -106,6 +112,9 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         (rank, hosts[rank].name, hosts[rank].device, sizes[rank - 1], rank in setup.delayed)
         for rank in range(1, len(hosts))
     ]
+    seen = [rows[name]["worker"].max(initial=0) for name in ("gradients", "events") if rows]
+    gone = range(len(hosts), max(seen, default=0) + 1)
+    workers += [(worker, "", "gone", 0, False) for worker in gone]
     return RunWriter.create(
         output,
         config=job.model_dump(mode="json"),
@@ -138,7 +147,6 @@ def _serve(
     core: ParameterServer,
     free: tuple[int, ...],
     recorder: Recorder,
-    hosts: Sequence[Host],
     interrupted: Callable[[], str],
     report: Report,
     tell: Callable[[str], None],
@@ -147,6 +155,7 @@ def _serve(
     assert setup.optimizer is not None
     limits = job.limits(setup.share.facts.training_samples)
     barrier(ranks.comm)
+    ranks.do_train = True
     end = server_end(ranks, setup.layout.size, setup.choice.transport)
     end.next_parameters().copy_(setup.initial)
 
@@ -163,12 +172,11 @@ def _serve(
         snapshots=snapshots,
         non_finite_limit=job.run.non_finite_limit,
     )
-    beside = [w for w in range(1, len(hosts)) if ranks.nodes[w] == ranks.nodes[0]]
     lost = LostWorkers(
         server,
         end,
         job.faults,
-        beside={worker: hosts[worker].process for worker in beside},
+        watch=ranks.watch,
         losses=setup.job.losses,
         can_share_out=not setup.share.shortages,
         tell=tell,
@@ -215,7 +223,7 @@ def _serve(
     status = "stopped" if was_interrupted or accuracy is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
-    let_go(ranks.direct, present)
+    let_go(ranks.direct, present, ranks.watch.ended)
     return Outcome(
         recorder.writer.path,
         status,
@@ -253,6 +261,7 @@ def _evaluate(
         setup.model,
         share.evaluation,
         normalisation=(share.facts.mean, share.facts.std),
+        batch_size=setup.evaluation_batch_size,
         training_samples=share.facts.training_samples,
         go_on=go_on,
     )

@@ -11,13 +11,15 @@ from hybridmpi.core.delays import Delays
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
-from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
+from hybridmpi.learning.activations import ActivationBytes, activation_bytes
+from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.models import build_model, load_initial
+from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.resources import memory_limit_bytes
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ class Host(NamedTuple):
     name: str
     cores: int
     device: str
-    process: Process
 
 
 class Setup:
@@ -63,7 +64,9 @@ class Setup:
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
         self.share = share_out(ranks.comm, ranks.memory, self.job.whole, self.device)
+        self._activations = ActivationBytes(0, 0)
         self.model, self.initial = agree(ranks.comm, self._build_model)
+        self._activations = ranks.comm.bcast(self._activations)
         self.layout = self.model.layout
         self.delays = Delays(
             self.job.seed,
@@ -82,19 +85,17 @@ class Setup:
     def _rank_job(self, job: "Job") -> RankJob:
         if self.resume is None:
             return RankJob.of(job, {})
+        from hybridmpi.engines.checkpoint_facts import check_ranks
+
         with as_damage():
-            self.workers_then = int(self.resume.facts["num_workers"])
+            then = check_ranks(self.resume.facts)
+            self.workers_then = then.num_workers
             batches = self.resume.facts["recorder"]["next_batch"]
             first_batches = {int(worker): int(batch) for worker, batch in batches}
-            return RankJob.of(job, first_batches, self._losses())
-
-    def _losses(self) -> tuple[int, ...]:
-        """Return the losses before a run goes on, after which all workers are back."""
-        assert self.resume is not None
-        then = tuple(int(worker) for worker in self.resume.facts["losses"])
-        if not then or self.workers_then != self.ranks.num_workers:
-            return ()
-        return then + tuple(-int(worker) for worker in self.resume.facts["absent"])
+        losses: tuple[int, ...] = ()  # of shards that are no longer, with another number of workers
+        if then.losses and then.num_workers == self.ranks.num_workers:
+            losses = (*then.losses, *(-worker for worker in then.absent))  # all are back
+        return RankJob.of(job, first_batches, losses)
 
     @property
     def _anew(self) -> str:
@@ -113,11 +114,17 @@ class Setup:
             input_shape=facts.shape,
             num_classes=facts.num_classes,
             seed=self.job.seed,
+            device=self.device,
+            precision=self.job.precision,
+            samples=facts.examples(self.share.any_samples),
         )
+        if self.ranks.is_server:
+            check_single_sample(model, facts.shape, facts.epochs)
+            self._activations = activation_bytes(model, facts.shape)
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
-        return FlatModel(model.to(self.device)), initial
+        return FlatModel(model), initial
 
     @property
     def was_shared_out_anew(self) -> bool:
@@ -130,6 +137,12 @@ class Setup:
         """The job, on the server."""
         assert self._whole_job is not None
         return self._whole_job
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """How many samples the server evaluates at a time."""
+        given = self.whole_job.evaluation.batch_size
+        return given or evaluation_batch_size(self._activations.evaluation)
 
     def describe(self) -> str:
         """Return the memory plan and the transport in words."""
@@ -164,12 +177,16 @@ class Setup:
 
     def _plan(self) -> MemoryPlan:
         size, data_bytes = self.layout.size, self.share.data_bytes
-        vectors = num_vectors(self.ranks, self.choice.transport)
+        vectors = num_vectors(self.ranks, self.choice.transport) + self.model.copies_parameters
+        # On a GPU activations take no memory of the node's.
+        per_sample = self._activations if self.device.type == "cpu" else ActivationBytes(0, 0)
         if not self.ranks.is_server:
-            return worker_plan(size, vectors, data_bytes)
+            largest = self.share.facts.epochs[self.ranks.comm.rank - 1].largest
+            return worker_plan(size, vectors, data_bytes, largest * per_sample.training)
         run, every_s = self.whole_job.run, self.whole_job.evaluation.every_s
         snapshots = 2 + (int(run.time_limit_s / every_s) if run.time_limit_s and every_s else 0)
-        return server_plan(size, vectors, snapshots, data_bytes)
+        evaluation_bytes = self.evaluation_batch_size * per_sample.evaluation
+        return server_plan(size, vectors, snapshots, data_bytes, evaluation_bytes)
 
     def _check_memory(self) -> int:
         """Return what all ranks of this node need together."""

@@ -43,6 +43,14 @@ class Share:
     shortages: tuple[str, ...]
 
     @property
+    def any_samples(self) -> Samples:
+        """Samples of the data set, whatever this rank has."""
+        if self.samples is not None:
+            return self.samples.samples
+        assert self.evaluation is not None
+        return self.evaluation[0]
+
+    @property
     def batches(self) -> Batches | None:
         """A worker's batches, while no shard has been shared out anew; None on the server."""
         return self.samples.batches(()) if self.samples else None
@@ -50,6 +58,9 @@ class Share:
 
 class WorkerSamples:
     """What a worker draws its batches from.
+
+    Attributes:
+        samples: What its samples are among.
 
     Args:
         worker: The worker's number.
@@ -69,7 +80,7 @@ class WorkerSamples:
     ) -> None:
         self._worker = worker
         self._facts = facts
-        self._samples = samples
+        self.samples = samples
         self._shards = shards
         self._device = device
         self._drawn_after = -1  # losses
@@ -80,9 +91,7 @@ class WorkerSamples:
         if self._drawn_after != len(losses):
             self._drawn_after = len(losses)
             shard = shard_after(self._shards, self._worker, losses) if self._shards else None
-            self._batches = batches_of(
-                self._worker, self._facts, self._samples, shard, self._device
-            )
+            self._batches = batches_of(self._worker, self._facts, self.samples, shard, self._device)
         return self._batches
 
 

@@ -1,12 +1,13 @@
 """A whole training run under MPI, as each rank sees it."""
 
+import os
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from mpi4py import MPI
@@ -16,8 +17,8 @@ from hybridmpi.checkpoints.file import State
 from hybridmpi.core.worker import Compute
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.ends import worker_end
+from hybridmpi.engines.mpi.failed_job import HOW_TO_RESUME, end_job
 from hybridmpi.engines.mpi.farewell import Farewell, ends_alone
-from hybridmpi.engines.mpi.processes import Process
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.setup import Host, Setup
 from hybridmpi.engines.mpi.worker import work
@@ -26,7 +27,7 @@ from hybridmpi.engines.status import Report
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.gradients import Gradient, GradientComputer
-from hybridmpi.transport.losses import is_loss, lost_ranks, raise_unless_loss
+from hybridmpi.transport.losses import is_loss, lost_ranks, raise_unless_loss, survives_losses
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
@@ -63,7 +64,7 @@ def train(
         UserError: On all ranks, if the job cannot be run.
         RunFailed: On rank 0, once the run file has been closed as failed, and on workers if the
             server is lost, without a message if it has told its own; the caller is to end the job
-            with MPI's Abort, since other ranks may still wait.
+            by `failed_job.end_job`, since other ranks may still wait.
     """
     ranks = Ranks(MPI.COMM_WORLD)
     try:
@@ -94,7 +95,7 @@ def _train(
     own_threads = job.run.server_threads if job is not None and ranks.is_server else None
     torch.set_num_threads(own_threads or ranks.threads)
     setup = Setup(ranks, job, resume)
-    own = Host(socket.gethostname(), ranks.cores, str(setup.device), Process.this())
+    own = Host(socket.gethostname(), ranks.cores, str(setup.device))
     hosts = ranks.comm.allgather(own)
     if ranks.is_server:
         # What this imports is of no use to a worker, and takes time to load on each of them.
@@ -120,7 +121,7 @@ def _check_world(ranks: Ranks) -> None:
 
 def _without(lost: list[int]) -> str:
     if 0 in lost:
-        return "the parameter server is lost; go on with --resume, if the job writes checkpoints"
+        return f"the parameter server is lost; {HOW_TO_RESUME}"
     return f"{', '.join(f'rank {rank}' for rank in lost)} was lost before training began"
 
 
@@ -142,6 +143,7 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         )
 
     barrier(setup.ranks.comm)
+    setup.ranks.do_train = True
     farewell = Farewell(setup.ranks.direct)
     end = worker_end(
         setup.ranks,
@@ -156,14 +158,27 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
         end.close()
         if accelerator is not None:
             accelerator.close()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if is_loss(error):  # of the server; a worker hears of no other
             if farewell.has_failed():
                 raise RunFailed("") from error
             raise
+        if isinstance(error, SystemExit) and survives_losses():
+            _leave(number, error)
         failure = f"worker {number} failed:\n{traceback.format_exc()}"
         end.fail(failure, _REPORT_LIMIT_S)
         time.sleep(_REPORT_LIMIT_S)  # the server closes the run file and ends the job
         print(f"Error: {failure}", file=sys.stderr, flush=True)  # or it could not hear of it
-        MPI.COMM_WORLD.Abort(1)
+        end_job(1)
     farewell.wait()
+
+
+def _leave(number: int, error: SystemExit) -> NoReturn:
+    """End this process as the model asks; the run goes on without it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    print(
+        f"worker {number} leaves: SystemExit({error.code!r}) in {place.filename}:{place.lineno}",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(error.code if isinstance(error.code, int) else 1)

@@ -186,6 +186,7 @@ class Simulation:
                 learners.model,
                 learners.evaluation,
                 normalisation=learners.normalisation,
+                batch_size=learners.evaluation_batch_size,
                 training_samples=learners.training_samples,
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
@@ -258,15 +259,15 @@ class Simulation:
         server.add_up()
 
     def _samples(self) -> Callable[[int, int], int]:
-        """Return the size of a worker's batch; the last one of an epoch may be short."""
+        """Return the size of a worker's batch."""
         size = self.job.data.batch_size
-        shards = self.learners.shard_sizes if self.learners else ()
+        epochs = self.learners.epochs if self.learners else ()
 
         def samples(worker: int, batch: int) -> int:
-            shard = shards[worker - 1]
-            return min(size, shard - batch % -(-shard // size) * size)
+            epoch = epochs[worker - 1]
+            return epoch.samples(batch % epoch.batches)
 
-        return samples if shards else lambda _worker, _batch: size
+        return samples if epochs else lambda _worker, _batch: size
 
     def _continue(self, output: Path, state: State) -> RunWriter:
         """Make the run file anew, with what had been recorded until the checkpoint.

@@ -1,12 +1,14 @@
 """A data set in memory: images and their classes, for training and for testing."""
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hybridmpi.errors import UserError
+from hybridmpi.learning.datasets.conversion import as_count, as_inputs, as_labels, as_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +18,12 @@ class DataSet:
     `mean` and `std` say how a batch is normalised: (x - mean) / std per channel, where x is
     inputs / 255 for uint8 and the inputs themselves for float32. Without them a batch is x.
 
+    What is given may also be numpy arrays or lists, of other floating-point types or integers, on
+    another device, or in need of a gradient; `mean` and `std` may be single numbers. The fields
+    hold what is said beside them.
+
     Raises:
-        UserError: If the parts don't fit each other.
+        UserError: If something can't be taken, or the parts don't fit each other.
     """
 
     name: str
@@ -30,14 +36,13 @@ class DataSet:
     std: tuple[float, ...] | None = None  # one per channel, above 0
 
     def __post_init__(self) -> None:
-        if self.num_classes < 1:
-            raise self._error(f"num_classes is {self.num_classes}, but must be at least 1")
-        self._check_inputs("train_inputs", self.train_inputs)
-        self._check_inputs("test_inputs", self.test_inputs)
-        self._check_labels("train_labels", self.train_labels, len(self.train_inputs))
-        self._check_labels("test_labels", self.test_labels, len(self.test_inputs))
+        self._take("num_classes", as_count)
+        for part in ("train", "test"):
+            self._take(f"{part}_inputs", as_inputs)
+            count = len(getattr(self, f"{part}_inputs"))
+            self._take(f"{part}_labels", as_labels, count, self.num_classes)
         self._check_same_kind()
-        self._check_normalisation()
+        self._take_normalisation()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -45,39 +50,16 @@ class DataSet:
         channels, height, width = self.train_inputs.shape[1:]
         return channels, height, width
 
+    def _take(self, field: str, convert: Callable[..., Any], *facts: int) -> None:
+        """Put what a conversion makes of a field in its place."""
+        try:
+            taken = convert(getattr(self, field), *facts)
+        except ValueError as error:
+            raise self._error(f"{field} {error}") from error
+        object.__setattr__(self, field, taken)  # the fields are frozen, for others
+
     def _error(self, message: str) -> UserError:
         return UserError(f"data set '{self.name}': {message}")
-
-    def _check_inputs(self, field: str, inputs: Tensor) -> None:
-        if not isinstance(inputs, Tensor):
-            raise self._error(f"{field} is {type(inputs).__name__}, but must be a torch tensor")
-        if inputs.dtype not in (torch.uint8, torch.float32):
-            raise self._error(
-                f"{field} is {inputs.dtype}, but must be torch.uint8 or torch.float32"
-            )
-        if inputs.dim() != 4 or inputs.numel() == 0:
-            raise self._error(
-                f"{field} has shape {list(inputs.shape)}, but must have shape "
-                "[samples, channels, height, width], each at least 1"
-            )
-        # The extremes show an inf or a nan without a second array as large as the inputs.
-        if inputs.is_floating_point() and not torch.stack(inputs.aminmax()).isfinite().all():
-            raise self._error(f"{field} holds inf or nan, but must be finite")
-
-    def _check_labels(self, field: str, labels: Tensor, num_samples: int) -> None:
-        if not isinstance(labels, Tensor):
-            raise self._error(f"{field} is {type(labels).__name__}, but must be a torch tensor")
-        if labels.dtype != torch.int64 or labels.shape != (num_samples,):
-            raise self._error(
-                f"{field} is {labels.dtype} of shape {list(labels.shape)}, but must be torch.int64 "
-                f"of shape [{num_samples}], one for each of the inputs"
-            )
-        least, most = int(labels.min()), int(labels.max())
-        if least < 0 or most >= self.num_classes:
-            raise self._error(
-                f"{field} holds {least} to {most}, but must lie in 0..{self.num_classes - 1}; "
-                "number the classes from 0, or mend num_classes"
-            )
 
     def _check_same_kind(self) -> None:
         train, test = self.train_inputs, self.test_inputs
@@ -87,16 +69,19 @@ class DataSet:
                 f"{test.dtype} of shape {list(test.shape)}, but may differ in their number only"
             )
 
-    def _check_normalisation(self) -> None:
+    def _take_normalisation(self) -> None:
         if self.mean is None and self.std is None:
             return
-        channels = self.shape[0]
-        if self.mean is None or self.std is None or {len(self.mean), len(self.std)} != {channels}:
+        if self.mean is None or self.std is None:
             raise self._error(
-                f"mean is {self.mean} and std is {self.std}, but must be both None or both hold "
-                f"one number for each of the {channels} channels"
+                f"mean is {self.mean} and std is {self.std}, but must be both None or both given"
             )
-        if not all(map(math.isfinite, self.mean + self.std)) or min(self.std) <= 0:
+        self._take("mean", as_numbers, self.shape[0])
+        self._take("std", as_numbers, self.shape[0])
+        if min(self.std) <= 0:
+            raise self._error(f"std is {self.std}, but must be above 0 for each channel")
+        if self.train_inputs.dtype == torch.uint8 and max(self.mean) > 1:
             raise self._error(
-                f"mean is {self.mean} and std is {self.std}, but must be finite, and std above 0"
+                f"mean is {self.mean}, but uint8 inputs are divided by 255 first, so that it must "
+                "lie in 0..1; divide mean and std by 255, too"
             )

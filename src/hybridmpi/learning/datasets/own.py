@@ -7,6 +7,7 @@ from typing import Any
 from hybridmpi.errors import UserError
 from hybridmpi.learning.datasets.data_set import DataSet
 from hybridmpi.learning.imports import import_function
+from hybridmpi.learning.settings import surroundings_kept
 
 
 def own_data_set(path: str, root: Path | None, options: Mapping[str, Any]) -> DataSet:
@@ -24,14 +25,17 @@ def own_data_set(path: str, root: Path | None, options: Mapping[str, Any]) -> Da
         UserError: If the function can't be imported, does not say that it returns a data set,
             raises, or returns something else.
     """
-    function = import_function(path, "data.dataset")
+    what = f"data.dataset is '{path}', which"
+    with surroundings_kept(what):
+        function = import_function(path, "data.dataset")
     if not _is_said_to_return_data_set(function):
         raise UserError(
             f"data.dataset is '{path}', but that function does not say that it returns a data set; "
             "annotate it: def load(root, ...) -> hybridmpi.learning.datasets.DataSet"
         )
     try:
-        data_set = function(root, **options)
+        with surroundings_kept(what):
+            data_set = function(root, **options)
     except UserError:
         raise
     except Exception as error:  # whatever the user's function raises is the user's to mend

@@ -25,4 +25,10 @@ def damage_told(path: str | Path) -> Iterator[None]:
             "read it on a larger machine, or use another copy of it"
         ) from error
     except _DAMAGE as error:
+        if "bad version number" in str(error):  # from HDF5
+            raise UserError(
+                f"'{path}' is damaged, or in a newer format than the HDF5 of this h5py reads: "
+                f"{error}; update h5py, or write a copy that every HDF5 from 1.10 on reads, on a "
+                f"machine with a newer h5py: hybridmpi export '{path}' COPY.h5"
+            ) from error
         raise UserError(f"'{path}' is damaged: {error}; use another copy of it") from error

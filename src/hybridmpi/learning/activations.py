@@ -1,0 +1,93 @@
+"""How much memory a model's activations take, from the shapes alone."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_TRIED = 2  # samples
+
+
+class ActivationBytes(NamedTuple):
+    """The most memory that a batch takes at a time, input included, in bytes per sample."""
+
+    evaluation: int
+    training: int  # forward and backward, without the parameters' gradients
+
+
+class _Allocations(TorchDispatchMode):
+    """Adds up what is allocated within it and not yet freed; `peak` is the most at a time.
+
+    Scratch memory within one operation is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak: int = 0
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        del types
+        result = operation(*args, **(kwargs or {}))
+        self._live = {
+            key: kept
+            for key, kept in self._live.items()
+            if not kept[0].expired()  # type: ignore[no-untyped-call]
+        }
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+                self._live.setdefault(reference.cdata, (reference, storage.nbytes()))
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
+        return result
+
+
+def activation_bytes(model: nn.Module, input_shape: tuple[int, int, int]) -> ActivationBytes:
+    """Try a batch of two samples on a copy of the model.
+
+    Args:
+        model: The model, on the processor; it stays as it is.
+        input_shape: Channels, height and width of one sample.
+
+    Returns:
+        Bytes per sample; 0 for what cannot be tried that way.
+    """
+
+    def train(copied: nn.Module, samples: Tensor) -> None:
+        output = copied.train()(samples)
+        labels = torch.zeros(_TRIED, dtype=torch.int64)
+        functional.cross_entropy(output, labels).backward()  # type: ignore[no-untyped-call]
+
+    def evaluate(copied: nn.Module, samples: Tensor) -> None:
+        with torch.inference_mode():
+            copied.eval()(samples)
+
+    gradient = sum(4 * parameter.numel() for parameter in model.parameters())
+    return ActivationBytes(
+        evaluation=_peak(model, input_shape, evaluate) // _TRIED,
+        training=max(0, _peak(model, input_shape, train) - gradient) // _TRIED,
+    )
+
+
+def _peak(
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
+    turn: Callable[[nn.Module, Tensor], None],
+) -> int:
+    try:
+        copied = copy.deepcopy(model)
+        with torch.random.fork_rng(devices=[]), _Allocations() as allocations:
+            turn(copied, torch.zeros(_TRIED, *input_shape))
+    except Exception:  # that the model works has been seen, but it may not like to be copied
+        return 0
+    peak: int = allocations.peak
+    return peak

@@ -1,0 +1,59 @@
+import torch
+from torch import Tensor, nn
+
+from hybridmpi.learning.activations import ActivationBytes, activation_bytes
+from hybridmpi.learning.evaluation import evaluation_batch_size
+from hybridmpi.learning.flat import flatten
+
+FLOAT = 4
+
+
+def wide() -> nn.Module:
+    """Eight channels as large as the image."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 256, 5)
+    )
+
+
+def test_evaluation_counts_what_lives_at_the_same_time() -> None:
+    found = activation_bytes(wide(), (1, 16, 16))
+    assert found.evaluation == FLOAT * (256 + 8 * 256 + 8 * 256)  # input, and both sides of ReLU
+
+
+def test_training_keeps_more() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(100, 100), *[nn.Tanh() for _ in range(9)])
+    found = activation_bytes(model, (1, 10, 10))
+    assert found.evaluation == FLOAT * 3 * 100
+    assert found.training >= FLOAT * 10 * 100
+
+
+def test_model_and_random_numbers_stay_as_they_were() -> None:
+    class Counting(nn.Linear):
+        calls = 0
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.calls += 1
+            return super().forward(inputs)
+
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(), Counting(16, 3))
+    model[0].eval()
+    before, state = flatten(model), torch.random.get_rng_state()
+    activation_bytes(model, (1, 4, 4))
+    assert torch.equal(flatten(model), before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert model[3].calls == 0
+    assert [module.training for module in model] == [False, True, True, True]
+
+
+def test_nothing_is_said_of_a_model_that_cannot_be_tried_so() -> None:
+    class Uncopied(nn.Linear):
+        def __deepcopy__(self, memo: object) -> nn.Module:
+            raise TypeError("this model is not to be copied")
+
+    assert activation_bytes(Uncopied(4, 2), (1, 1, 4)) == ActivationBytes(0, 0)
+
+
+def test_as_many_are_evaluated_at_a_time_as_fit_the_room() -> None:
+    assert evaluation_batch_size(13_447_168) == 4  # a channel of 32 on 3 x 224 x 224
+    assert evaluation_batch_size(1 << 30) == 1
+    assert evaluation_batch_size(49_920) == evaluation_batch_size(0) == 200
