@@ -51,9 +51,9 @@ def test_processes_that_are_started_take_pythons_own_modules(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     context = multiprocessing.get_context("spawn")
-    answers = context.SimpleQueue()
-    process = context.Process(target=_look, args=(answers,))
     with safe_path():
+        answers = context.SimpleQueue()
+        process = context.Process(target=_look, args=(answers,))
         process.start()
     process.join(60)
     assert process.exitcode == 0

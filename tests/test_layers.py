@@ -48,8 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"runlog", "launcher", "supervise", "resources", "environment", "errors"},
     "cli": {
         *("experiments", "engines", "checkpoints", "runlog", "config", "core"),
-        *("doctor", "launcher", "launched", "supervise", "slurm", "started"),
-        *("resources", "paths", "errors"),
+        *("doctor", "launcher", "launched", "supervise", "slurm", "started", "resources"),
+        *("paths", "errors"),
     },
     "__main__": {"cli"},
     "__init__": {"runlog"},

@@ -263,7 +263,7 @@ def test_job_that_did_not_begin_its_run_is_not_requeued(
     ends_with(monkeypatch, Ending(7, None))
     result = invoke("-n", "2", "--requeue", job, "--set", "checkpoint.every_s=60")
     assert result.exit_code == 1
-    assert "is not begun, not complete" in result.stderr
+    assert "is not begun, not complete: its ranks ended with exit code" in result.stderr
 
 
 @pytest.mark.usefixtures("allocation")

@@ -34,7 +34,7 @@ def test_script_of_a_job_is_printed(job: str) -> None:
     assert result.stdout == batch_script(
         Request(2, 26, "1:00:00", options=("exclusive",)),
         name="my job",
-        program=[sys.executable, "-m", "hybridmpi"],
+        program=[sys.executable, "-P", "-m", "hybridmpi"],
         launcher="mpirun",
         train_args=[job, "--set", "run.seed=3"],
     )

@@ -61,6 +61,17 @@ def test_home_that_is_missing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(os.environ["HOME"]).is_dir()
 
 
+def test_temporary_folder_that_does_not_exist_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    surroundings.settle()
+    assert os.environ["TMPDIR"] == str(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    surroundings.settle()
+    assert "TMPDIR" not in os.environ
+
+
 def test_environment_that_is_fit_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)
     before = dict(os.environ)

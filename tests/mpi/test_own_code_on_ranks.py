@@ -54,7 +54,7 @@ def test_modules_and_threads_are_the_users_however_the_command_is_started(
     ranks: Any, folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)
-    launch = ("launch", "-n", 3, "job.toml", *OPTIONS)
+    launch = ("launch", "-n", 2, "job.toml", *OPTIONS)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run_script(folder, folder, *launch)
     run = ranks.read()

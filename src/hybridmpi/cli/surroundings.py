@@ -18,6 +18,7 @@ def settle() -> None:
     """Make them fit for this process, and for those that it starts."""
     _open_streams()
     _print_any_text()
+    _leave_missing_folder()
     _give_home()
     _let_warnings_be_warnings()
     if "MPLBACKEND" in os.environ:  # Jupyter names its own; figures here go to files
@@ -41,6 +42,12 @@ def _print_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
+
+
+def _leave_missing_folder() -> None:
+    """Take back a TMPDIR that does not exist: Open MPI would make it, or fail where it may not."""
+    if not os.path.isdir(os.environ.get("TMPDIR") or "/"):
+        del os.environ["TMPDIR"]
 
 
 def _give_home() -> None:

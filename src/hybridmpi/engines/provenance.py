@@ -52,19 +52,6 @@ def provenance(
     }
 
 
-def check_same_workers(run: Run) -> None:
-    """Refuse a run whose workers were not the same throughout.
-
-    Raises:
-        UserError: If it was resumed with another number of workers.
-    """
-    if run.attributes.get("shared_out_anew"):
-        raise UserError(
-            f"'{run.path}' was resumed with another number of workers, among which its data were "
-            "shared out anew; such a run cannot be replayed, and no machine can be fitted to it"
-        )
-
-
 def find_own_code(attributes: Mapping[str, Any]) -> None:
     """Have the user's modules found that a run was made with, whatever the current folder.
 
@@ -76,3 +63,16 @@ def find_own_code(attributes: Mapping[str, Any]) -> None:
     folder = Path(str(attributes.get("started_in", ".")))
     if folder.is_absolute() and is_private(folder):
         make_importable(folder)
+
+
+def check_same_workers(run: Run) -> None:
+    """Refuse a run whose workers were not the same throughout.
+
+    Raises:
+        UserError: If it was resumed with another number of workers.
+    """
+    if run.attributes.get("shared_out_anew"):
+        raise UserError(
+            f"'{run.path}' was resumed with another number of workers, among which its data were "
+            "shared out anew; such a run cannot be replayed, and no machine can be fitted to it"
+        )
