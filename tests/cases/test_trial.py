@@ -86,6 +86,28 @@ def test_the_trial_leaves_no_trace() -> None:
     assert drawn == (random.random(), np.random.random(), torch.rand(()).item())
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_what_engines_try_besides_leaves_no_trace(batch_size: int) -> None:
+    job = parse_job(
+        {
+            "run": {"gradient_limit": 8},
+            "method": {"preset": "sync"},
+            "data": {"batch_size": batch_size},
+            "model": {"name": "nets_that_misbehave:Counts"},
+        },
+        "test",
+    )
+    random.seed(4)
+    np.random.seed(4)
+    model = Learners(job, 2).model.model
+    assert isinstance(model, nets.Counts)
+    assert (model.calls, model.seen, int(model.batches)) == (0, [], 0)
+    drawn = random.random(), np.random.random()
+    random.seed(4)
+    np.random.seed(4)
+    assert drawn == (random.random(), np.random.random())
+
+
 def test_the_trial_leaves_buffers_of_known_models_alone() -> None:
     model = build_model("resnet18", input_shape=(3, 32, 32), num_classes=10, seed=0)
     for key, buffer in model.named_buffers():

@@ -1,6 +1,6 @@
 """What all workers of a run learn from, in one process: one model, and each worker's batches."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybridmpi.config import Job
 from hybridmpi.engines.data import LoadedData, batches_of, shard_after
@@ -50,12 +50,9 @@ class Learners:
             seed=job.run.seed,
             precision=job.model.precision,
             samples=facts.examples(self._data.training),
+            examine=self._examine,
         )
-        check_single_sample(model, facts.shape, facts.epochs)
-        activations = activation_bytes(model, facts.shape)
-        self.evaluation_batch_size = job.evaluation.batch_size or evaluation_batch_size(
-            activations.evaluation
-        )
+        self.evaluation_batch_size = job.evaluation.batch_size or self._evaluation_batch_size
         if job.model.initial is not None:
             load_initial(model, job.model.initial)
         self.initial = flatten(model)
@@ -72,6 +69,12 @@ class Learners:
         self._computer = GradientComputer(
             self.model, seed=job.run.seed, precision=job.model.precision
         )
+
+    def _examine(self, model: nn.Module) -> None:
+        facts = self._facts
+        check_single_sample(model, facts.shape, facts.epochs)
+        activations = activation_bytes(model, facts.shape)
+        self._evaluation_batch_size = evaluation_batch_size(activations.evaluation)
 
     def compute(
         self,

@@ -55,7 +55,7 @@ def activation_bytes(model: nn.Module, input_shape: tuple[int, int, int]) -> Act
     """Try a batch of two samples on a copy of the model.
 
     Args:
-        model: The model, on the processor; it stays as it is.
+        model: The model; it stays as it is.
         input_shape: Channels, height and width of one sample.
 
     Returns:
@@ -64,7 +64,7 @@ def activation_bytes(model: nn.Module, input_shape: tuple[int, int, int]) -> Act
 
     def train(copied: nn.Module, samples: Tensor) -> None:
         output = copied.train()(samples)
-        labels = torch.zeros(_TRIED, dtype=torch.int64)
+        labels = torch.zeros(_TRIED, dtype=torch.int64, device=samples.device)
         functional.cross_entropy(output, labels).backward()  # type: ignore[no-untyped-call]
 
     def evaluate(copied: nn.Module, samples: Tensor) -> None:
@@ -85,8 +85,9 @@ def _peak(
 ) -> int:
     try:
         copied = copy.deepcopy(model)
+        device = next(copied.parameters()).device
         with torch.random.fork_rng(devices=[]), _Allocations() as allocations:
-            turn(copied, torch.zeros(_TRIED, *input_shape))
+            turn(copied, torch.zeros(_TRIED, *input_shape, device=device))
     except Exception:  # that the model works has been seen, but it may not like to be copied
         return 0
     peak: int = allocations.peak

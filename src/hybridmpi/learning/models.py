@@ -16,7 +16,7 @@ from hybridmpi.learning.imports import import_function
 from hybridmpi.learning.known_modules import may_change_parameters
 from hybridmpi.learning.model_tensors import check_tensors
 from hybridmpi.learning.names import MODELS, check_model
-from hybridmpi.learning.settings import generators_kept, surroundings_kept
+from hybridmpi.learning.settings import generators_kept, surroundings_kept, torch_settings_kept
 from hybridmpi.learning.trial import Trial, buffers_kept
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -34,6 +34,7 @@ def build_model(
     device: torch.device = _CPU,
     precision: Literal["float32", "bfloat16"] = "float32",
     samples: Tensor | None = None,
+    examine: Callable[[nn.Module], None] = lambda _: None,
 ) -> nn.Module:
     """Build a classifier whose initial parameters depend on the seed alone, and try it.
 
@@ -50,6 +51,7 @@ def build_model(
         precision: The job's `model.precision`.
         samples: Some of the data set's, as a model is given them: float32, [samples, *input_shape];
             zeros if not given.
+        examine: Given the model that has been tried, it may try more, where it leaves no trace.
 
     Raises:
         UserError: If there is no such model, it can't be built, or it doesn't turn inputs of that
@@ -82,6 +84,8 @@ def build_model(
                 is_real=samples is not None and bool(samples.isfinite().all()),
                 precision=precision,
             ).run()
+            with torch_settings_kept():
+                examine(tried)
     return model.train()
 
 

@@ -25,7 +25,8 @@ def torch_settings_kept() -> Iterator[None]:
             torch.set_default_device(None if device.type == "cpu" else device)
         if torch.get_num_threads() != num_threads:
             torch.set_num_threads(num_threads)
-        torch.set_grad_enabled(is_grad_enabled)
+        if torch.is_grad_enabled() != is_grad_enabled:
+            torch.set_grad_enabled(is_grad_enabled)
 
 
 @contextmanager

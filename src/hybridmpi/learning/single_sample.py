@@ -31,7 +31,7 @@ def check_single_sample(
     copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            sample = torch.zeros(1, *input_shape)
+            sample = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
             torch.func.functional_call(model.train(), copies, (sample,))
     except Exception as error:  # models refuse inputs in many ways
         epoch = epochs[worker - 1]

@@ -4,7 +4,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.core.delays import Delays
@@ -117,14 +117,17 @@ class Setup:
             device=self.device,
             precision=self.job.precision,
             samples=facts.examples(self.share.any_samples),
+            examine=self._examine if self.ranks.is_server else lambda _: None,
         )
-        if self.ranks.is_server:
-            check_single_sample(model, facts.shape, facts.epochs)
-            self._activations = activation_bytes(model, facts.shape)
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
         return FlatModel(model), initial
+
+    def _examine(self, model: nn.Module) -> None:
+        facts = self.share.facts
+        check_single_sample(model, facts.shape, facts.epochs)
+        self._activations = activation_bytes(model, facts.shape)
 
     @property
     def was_shared_out_anew(self) -> bool:
