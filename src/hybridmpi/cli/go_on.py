@@ -83,6 +83,14 @@ def status_of(output: Path) -> str:
     return _read(output)[0] if output.exists() else "not begun"
 
 
+def has_lost_workers(output: Path) -> bool:
+    """Say whether the last that befell a run, but for a checkpoint, is the loss of a worker."""
+    from hybridmpi.runlog.reader import read_run
+
+    kinds = read_run(output).events.kind
+    return [kind for kind in kinds if kind != "checkpoint"][-1:] == ["lost"]
+
+
 def newest_version(output: Path) -> int:
     """Return the version of a run's newest checkpoint; -1 if there is none."""
     from hybridmpi.checkpoints.file import checkpoints_in, folder_of
