@@ -61,8 +61,7 @@ def test_open_mpi_may_oversubscribe_and_binds_nothing() -> None:
 
 def test_open_mpi_survives_losses_where_it_can() -> None:
     able = Mpirun(OPEN_MPI.path, OPEN_MPI.mpi, survives_losses=True)
-    ulfm = ("--with-ft", "ulfm", "--prtemca", "state_base_error_non_zero_exit", "0")
-    assert line(able).arguments[3:8] == ulfm
+    assert line(able).arguments[3:5] == ("--with-ft", "ulfm")
     assert "--with-ft" not in line(OPEN_MPI).arguments
 
 

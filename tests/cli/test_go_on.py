@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from hybridmpi.checkpoints.file import State, folder_of, named, write_state
-from hybridmpi.cli.go_on import asked_task, begin_or_go_on, is_complete, newest_version, status_of
+from hybridmpi.cli.go_on import (
+    asked_task,
+    begin_or_go_on,
+    has_lost_workers,
+    is_complete,
+    newest_version,
+    status_of,
+)
 from hybridmpi.config import Job, load_job
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.writer import RunWriter
@@ -117,3 +124,23 @@ def test_job_without_checkpoints_is_refused(job: Path) -> None:
 def test_job_is_named_and_no_checkpoint(job: Path | None, resume: Path | None) -> None:
     with pytest.raises(UserError, match=r"give it the JOB\.toml"):
         asked_task(job, [], resume, go_on=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_loss"),
+    [
+        (("start",), False),
+        (("lost",), True),
+        (("lost", "checkpoint"), True),
+        (("lost", "end"), False),
+    ],
+)
+def test_a_run_that_ended_with_a_loss_is_recognised(
+    new_run: Callable[..., RunWriter], folder: Path, kinds: tuple[str, ...], is_loss: bool
+) -> None:
+    del folder
+    writer = new_run(OUTPUT)
+    for kind in kinds:
+        writer.event(1.0, kind, 0, "", 0)
+    writer.close("failed", error="too few")
+    assert has_lost_workers(OUTPUT) is is_loss

@@ -32,6 +32,8 @@ ALLOCATION = Allocation("12", nodes=2, restarts=0)
         ("stopped", TERM, True, False),
         ("failed", Ending(1, None), True, False),
         ("failed", USR1, True, False),
+        ("without workers", Ending(1, None), True, True),
+        ("without workers", Ending(1, None), False, False),
         ("not begun", Ending(2, None), False, False),
     ],
 )
@@ -53,6 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch, status: str, version: int) -> Begun:
     monkeypatch.setattr(requeue_module, "is_complete", lambda *_: status == "complete")
     monkeypatch.setattr(requeue_module, "status_of", lambda _: status)
     monkeypatch.setattr(requeue_module, "newest_version", lambda _: version)
+    monkeypatch.setattr(requeue_module, "has_lost_workers", lambda _: False)
     job: Any = None
     return Begun(job, Path("run.h5"), 5)
 

@@ -1,9 +1,13 @@
 """A user's own models and data, some misbehaving; named `models_for_ranks:function`."""
 
+import ctypes
 import itertools
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mpi4py import MPI
@@ -120,6 +124,30 @@ def raising_on_rank_2(shape: Shape, classes: int) -> nn.Module:
         return output
 
     return Dense(shape, classes, disturb)
+
+
+def ending_on_rank_2(shape: Shape, classes: int) -> nn.Module:
+    """Rank 2's process ends at its 4th batch as the variable ENDS says: a call and its argument."""
+    name, _, argument = os.environ.get("ENDS", "").partition(" ")
+    ends: dict[str, Callable[[int], Any]] = {
+        "os._exit": os._exit,
+        "sys.exit": sys.exit,
+        "_exit": lambda code: ctypes.CDLL(None)._exit(code),
+        "kill": lambda number: os.kill(os.getpid(), number),
+    }
+
+    def disturb(output: Tensor, batch: int) -> Tensor:
+        if MPI.COMM_WORLD.rank == 2 and batch == 3:
+            ends[name](int(argument))
+        return output
+
+    return Dense(shape, classes, disturb)
+
+
+def ending_when_built_on_rank_2(shape: Shape, classes: int) -> nn.Module:
+    if MPI.COMM_WORLD.rank == 2:
+        os._exit(3)
+    return Dense(shape, classes)
 
 
 def sometimes_nan_on_rank_2(shape: Shape, classes: int) -> nn.Module:

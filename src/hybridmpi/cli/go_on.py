@@ -93,6 +93,14 @@ def failure_of(output: Path) -> str:
     return f"{lines[0]} {lines[-1].strip()}"  # whose it is, and below a traceback what was raised
 
 
+def has_lost_workers(output: Path) -> bool:
+    """Say whether the last that befell a run, but for a checkpoint, is the loss of a worker."""
+    from hybridmpi.runlog.reader import read_run
+
+    kinds = read_run(output).events.kind
+    return [kind for kind in kinds if kind != "checkpoint"][-1:] == ["lost"]
+
+
 def newest_version(output: Path) -> int:
     """Return the version of a run's newest checkpoint; -1 if there is none."""
     from hybridmpi.checkpoints.file import checkpoints_in, folder_of

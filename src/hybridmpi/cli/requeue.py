@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hybridmpi.cli.go_on import failure_of, is_complete, newest_version, status_of
+from hybridmpi.cli.go_on import (
+    failure_of,
+    has_lost_workers,
+    is_complete,
+    newest_version,
+    status_of,
+)
 from hybridmpi.cli.job_options import Task
 from hybridmpi.slurm.queue import Allocation, requeue
 from hybridmpi.supervise import Ending
@@ -47,7 +53,8 @@ def conclude(run: Begun, ending: Ending, allocation: Allocation) -> int:
     status = status_of(run.output)
     is_further = newest_version(run.output) > run.version
     stand = f"'{run.output}' is {status}, not complete"
-    if can_go_on(status, ending, is_further=is_further):
+    is_loss = status == "failed" and has_lost_workers(run.output)
+    if can_go_on("without workers" if is_loss else status, ending, is_further=is_further):
         click.echo(f"{stand}: job {allocation.job_id} goes back into the queue", err=True)
         requeue(allocation)
         return 0
@@ -79,14 +86,15 @@ def _why(run: Begun, status: str, ending: Ending) -> str:
 def can_go_on(status: str, ending: Ending, *, is_further: bool) -> bool:
     """Say whether a run whose ranks have ended early is to be started again.
 
-    So it is if it was stopped for want of time (SIGUSR1), or if its ranks were killed: a lost node.
+    So it is if it was stopped for want of time (SIGUSR1), or if its ranks were killed: a lost node,
+    or so many workers that it failed.
     Not if it failed, nor if somebody ended the job; nor if it got nowhere, which would repeat
     itself for ever.
 
     Args:
-        status: What the run file says.
+        status: What the run file says, or that it failed for want of workers.
         ending: How the ranks ended.
         is_further: Whether there is a newer checkpoint than at the start.
     """
     is_wanted = ending.stopped_by in (None, signal.SIGUSR1)
-    return is_wanted and is_further and status in ("running", "stopped")
+    return is_wanted and is_further and status in ("running", "stopped", "without workers")

@@ -146,7 +146,7 @@ def _end_with(error: Exception) -> NoReturn:
     else:
         tell_once(str(error), lost)
     if not isinstance(error, UserError) or lost:
-        end_job(1)
+        end_job(1, lost)
     code = 2 if MPI.COMM_WORLD.rank == 0 else 0  # all ranks raise it, and end in peace
     MPI.Finalize()
     sys.exit(code)

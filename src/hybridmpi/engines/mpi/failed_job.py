@@ -22,20 +22,22 @@ from hybridmpi.transport.losses import survives_losses
 HOW_TO_RESUME = "continue with --resume, if the job writes checkpoints"
 _MPIRUN = ("mpirun", "mpiexec", "prterun")
 _FORWARDING_S = 0.5  # MPICH's mpirun drops what it has not yet forwarded when a rank aborts
-_MPIRUN_LIMIT_S = 10.0  # it kills its ranks a second or two after it was asked to end
+_MPIRUN_LIMIT_S = 5.0  # it kills its ranks a second or two after it was asked to end
 
 
 def tell_once(error: str, lost: Collection[int]) -> None:
     """Tell an error that all ranks know of, on the lowest one that is not lost."""
-    if error and MPI.COMM_WORLD.rank == min(set(range(MPI.COMM_WORLD.size)) - set(lost)):
+    if error and _is_first(lost):
         print(f"Error: {error}", file=sys.stderr, flush=True)
 
 
-def end_job(exit_code: int) -> NoReturn:
+def end_job(exit_code: int, lost: Collection[int] = ()) -> NoReturn:
     """End all ranks, once what was told has reached the terminal.
 
     Args:
         exit_code: The job's, where mpirun does as MPI asks it to; under ULFM it ends with 1.
+        lost: Ranks that cannot do so. If several ranks end the job, the lowest other one is to ask
+            mpirun: asked again, it would end at once, and leave shared memory behind.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -43,10 +45,16 @@ def end_job(exit_code: int) -> NoReturn:
     if not survives_losses():
         MPI.COMM_WORLD.Abort(exit_code)
     for mpirun in _mpiruns_above():
+        if not _is_first(lost):
+            time.sleep(_MPIRUN_LIMIT_S)
         os.kill(mpirun, signal.SIGTERM)
         time.sleep(_MPIRUN_LIMIT_S)
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError  # not reached
+
+
+def _is_first(lost: Collection[int]) -> bool:
+    return MPI.COMM_WORLD.rank == min(set(range(MPI.COMM_WORLD.size)) - set(lost))
 
 
 def _mpiruns_above() -> Iterator[int]:

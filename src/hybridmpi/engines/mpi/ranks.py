@@ -84,8 +84,9 @@ class Ranks:
         else:
             return
         time.sleep(_HEARING_S)
-        tell_once(error, self.watch.ended())
-        end_job(1)
+        lost = self.watch.ended()
+        tell_once(error, lost)
+        end_job(1, lost)
 
     def patience(self) -> Patience:
         """Return how this rank is to wait."""
