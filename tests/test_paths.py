@@ -1,3 +1,4 @@
+import pwd
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ ENVIRONMENT = {"DATA": "/data", "A_1": "a", "EMPTY": ""}
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("~", "/home/ada"),
-        ("~/x.h5", "/home/ada/x.h5"),
-        ("~root/x.h5", "/root/x.h5"),
+        ("~", "/people/ada"),
+        ("~/x.h5", "/people/ada/x.h5"),
+        ("~root/x.h5", f"{pwd.getpwnam('root').pw_dir}/x.h5"),
         ("$DATA/x.h5", "/data/x.h5"),
         ("runs/${A_1}b/{seed}.h5", "runs/ab/{seed}.h5"),
         ("costs $.h5", "costs $.h5"),
@@ -24,7 +25,7 @@ ENVIRONMENT = {"DATA": "/data", "A_1": "a", "EMPTY": ""}
 def test_path_is_what_a_shell_would_make_of_it(
     given: str, meant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/people/ada")
     assert expanded(given, ENVIRONMENT) == meant
 
 

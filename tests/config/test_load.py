@@ -330,16 +330,16 @@ def test_latin_1_is_refused_with_the_place_and_what_to_do(job_file: Path) -> Non
 def test_paths_of_a_job_are_those_that_a_shell_would_make(
     job_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/people/ada")
     monkeypatch.setenv("SCRATCH", "/scratch")
     job_file.write_text(
         "run = { time_limit_s = 3, output = '~/runs/{job}.h5' }\nmethod.preset = 'sync'\n"
         "model.initial = '$SCRATCH/a.safetensors'\nsimulate.trace = '~/trace.csv'"
     )
     job = load_job(job_file, ["data.root=${SCRATCH}/data"])
-    assert str(job.output("job")) == "/home/ada/runs/job.h5"
+    assert str(job.output("job")) == "/people/ada/runs/job.h5"
     assert str(job.model.initial) == "/scratch/a.safetensors"
-    assert str(job.simulate.trace) == "/home/ada/trace.csv"
+    assert str(job.simulate.trace) == "/people/ada/trace.csv"
     assert str(job.data.root) == "/scratch/data"
     assert change_job(job.model_dump(mode="json"), (), "run.h5") == job
 

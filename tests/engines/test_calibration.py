@@ -119,6 +119,7 @@ def test_fixed_time_is_told_from_time_per_sample_where_batches_differ(record: Re
     data = {
         "dataset": "synthetic",
         "batch_size": 20,
+        "last_batch": "keep",
         "options": {"samples": 70, "shape": [1, 28, 28], "classes": 2},
     }
     run = record(simulate=uneven, data=data, gradients=60)

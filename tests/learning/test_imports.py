@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hybridmpi.errors import UserError
+from hybridmpi.learning import imports
 from hybridmpi.learning.imports import import_function, is_private
 
 SOURCE = "def build():\n    return 7\n\nnumber = 3\n"
@@ -15,6 +16,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(imports, "_current", [])  # which an earlier test may have left
     return tmp_path
 
 
