@@ -12,7 +12,8 @@ from hybridmpi.config.load import parse_job
 
 WORKERS = 3  # that ever are
 BASE: dict[str, dict[str, Any]] = {
-    "data": {"dataset": "digits", "batch_size": 32},
+    # Of 481, 481 and 480 samples; all batches weigh the same.
+    "data": {"dataset": "digits", "batch_size": 32, "last_batch": "drop"},
     "model": {"name": "models_for_ranks:small"},
     "optimizer": {"learning_rate": 0.05, "momentum": 0.9},
 }
@@ -232,7 +233,7 @@ SCENARIOS = {
         """,
         {"epoch_limit": 1.0},
         {"preset": "k-async", "threshold": constant(2)},
-        sections={"data": {"dataset": "digits", "batch_size": 256}},
+        sections={"data": {"dataset": "digits", "batch_size": 256, "last_batch": "keep"}},
     ),
     "k-batch-async": Scenario(
         """
@@ -434,6 +435,7 @@ SCENARIOS = {
             "data": {
                 "dataset": "models_for_ranks:digits_with_an_overflow",
                 "batch_size": 32,
+                "last_batch": "drop",
                 "options": {"sample": 447},
             }
         },
