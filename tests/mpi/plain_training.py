@@ -43,6 +43,7 @@ def batches_of(job: Job, num_workers: int) -> list[Batches]:
             data_set.train_inputs[torch.from_numpy(shard)],
             data_set.train_labels[torch.from_numpy(shard)],
             batch_size=job.data.batch_size,
+            last_batch=job.data.last_batch,
             seed=job.run.seed,
             worker=worker,
             mean=data_set.mean,
