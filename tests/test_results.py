@@ -1,5 +1,6 @@
 """The page of results: made from run files by way of CSV files, and checked without the runs."""
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ run = { time_limit_s = 2 }
 method = { preset = "hybrid", threshold = { schedule = "step", every = 10 } }
 model = { name = "jobs.paper.models:softmax_regression" }
 evaluation = { every_s = 1 }
+data = { shards = "dirichlet-equal", concentration = 0.1 }
+delays = { fraction = 0.5, max_s = 1 }
 simulate = { workers = 4, compute_fixed_s = 0.25, jitter = { distribution = "exponential" } }
 """
 EXPERIMENT = """
@@ -53,6 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiments, "JOBS", jobs)
         patch.setattr(numbers, "WITH_CURVES", ("small",))
+        patch.setattr(numbers, "WITH_FAIRNESS", ("small",))
         assert experiments.make_runs("small", folder, out, processes=1)
         numbers.write_numbers("small", out / "small", folder / "csv")
         yield Results(folder / "csv")
@@ -66,17 +70,19 @@ def results(made: Results, tmp_path: Path) -> Results:
 
 
 def test_numbers_come_from_the_runs(made: Results, results: Results) -> None:
-    report = (
-        (made.folder.parent / "out" / "small" / "tables" / "verdicts.csv").read_text().splitlines()
+    report = made.folder.parent / "out" / "small" / "tables" / "verdicts.csv"
+    told = next(
+        row
+        for row in csv.DictReader(report.read_text().splitlines())
+        if (row["method"], row["optimizer.learning_rate"]) == ("hybrid", "0.1")
     )
-    of_hybrid = next(line.split(",") for line in report if "0.1,hybrid" in line)
     difference = results.difference("small", "hybrid", learning_rate=0.1)
     assert difference.num_pairs == 7
-    assert difference.mean == pytest.approx(
-        float(of_hybrid[report[0].split(",").index("mean_difference")]), abs=1e-6
-    )
-    assert results.verdict("small", "hybrid", learning_rate=0.1) in ("better", "worse", "undecided")
-    assert results.verdict("small", "sync", learning_rate=0.1) == "no verdict"
+    assert difference.mean == pytest.approx(float(told["mean_difference"]), abs=1e-6)
+    assert difference.p_value == pytest.approx(float(told["p_value"]))
+    assert results.verdict("small", "hybrid", learning_rate=0.1) == told["verdict"]
+    assert told["p_value_holm"][:5] in results.verdicts("small")
+    assert results.verdict("small", "sync", learning_rate=0.1) == "no verdict"  # not asked
     mean = 100 * difference.mean
     assert results.gain("small", "hybrid", learning_rate=0.1).startswith(f"{mean:+.2f} points (")
     matrix = results.matrix("small").splitlines()
@@ -86,10 +92,20 @@ def test_numbers_come_from_the_runs(made: Results, results: Results) -> None:
         "learning rate 0.1",
     ]
     assert f"{mean:+.2f} ± " in matrix[3]
-    assert "**" in results.tuned("small")
+    assert "✓" in results.tuned("small")
     assert results.interaction("small", "hybrid", "learning_rate", 0.1, 0.1).startswith(
         "+0.00 points"
     )
+
+
+def test_data_of_delayed_workers_count_less_where_nobody_waits(results: Results) -> None:
+    of_sync, of_async = (
+        float(results.value("small", method, "delayed_weight", learning_rate=0.1))
+        for method in ("sync", "async")
+    )
+    assert of_sync == 0.5
+    assert 0 < of_async < 0.4
+    assert 0 < float(results.value("small", "sync", "delayed_accuracy", learning_rate=0.1)) < 1
 
 
 def test_runs_of_another_experiment_are_shared(made: Results, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from findings.experiments import planned
+from findings.fairness import FAIRNESS, fairness
+from hybridmpi.config.load import parse_job
 from hybridmpi.experiments.arms import Digests
 from hybridmpi.experiments.digest import digest_files
 from hybridmpi.experiments.outcomes import outcomes
@@ -38,7 +40,9 @@ OUTCOMES = (
 CURVES = ("time_s", "test_accuracy", "test_loss", "train_loss")
 # Curves are drawn of these; their evaluations are kept, too.
 WITH_CURVES = ("significance", "significance-best", "long_run")
-_MEASURED = {"status", "flags", *OUTCOMES, *CURVES}
+# Of these it is asked how the delayed workers' data fared.
+WITH_FAIRNESS = ("noniid",)
+_MEASURED = {"status", "flags", *OUTCOMES, *FAIRNESS, *CURVES}
 Key = tuple[str, ...]
 
 
@@ -54,12 +58,19 @@ def write_numbers(name: str, experiment: Path, folder: Path) -> None:
     digests, _ = digest_files(path for path in study.places.values() if path.exists())
     runs = outcomes(study, digests)
     axes = [field for field, _ in study.cells[0]]
-    kept = ["method", *axes, "seed", "status", "flags", *OUTCOMES]
-    _write(runs.reindex(columns=kept), folder / f"{name}.csv")
+    kept = runs.reindex(columns=["method", *axes, "seed", "status", "flags", *OUTCOMES])
+    if name in WITH_FAIRNESS:
+        kept = kept.join(pd.DataFrame(map(_fairness_of, study.places.values())))
+    _write(kept, folder / f"{name}.csv")
     if name in WITH_CURVES:
         _write(pd.concat(_curves(study, digests)), folder / f"{name}-curves.csv")
     if read_plan(experiment)["tuning"]:
         _write(pd.DataFrame(_tuning_runs(experiment)), folder / f"{name}-tuning.csv")
+
+
+def _fairness_of(path: Path) -> dict[str, float]:
+    run = read_run(path)
+    return fairness(run, parse_job(run.config, str(path))) if run.status == "complete" else {}
 
 
 def _curves(study: Study, digests: Digests) -> Iterator[pd.DataFrame]:
@@ -157,7 +168,9 @@ def _digest(row: dict[str, str], run: PlannedRun, evaluations: pd.DataFrame) -> 
         config=run.job.model_dump(mode="json"),
         num_workers=run.job.simulate.workers,
         duration_s=run.job.run.time_limit_s or np.nan,
-        outcomes={name: float(row[name] or np.nan) for name in OUTCOMES},
+        outcomes={
+            name: float(row[name] or np.nan) for name in (*OUTCOMES, *FAIRNESS) if name in row
+        },
         evaluations=evaluations,
         course=pd.DataFrame(),
         staleness_counts=np.zeros(0, np.int64),

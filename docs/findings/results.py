@@ -14,7 +14,7 @@ from findings.experiments import NAMES, planned, question
 from findings.numbers import findings_of, tuning_of
 from hybridmpi.experiments.arms import Arm, is_flagged
 from hybridmpi.experiments.comparisons import Comparison
-from hybridmpi.experiments.document import TableOf
+from hybridmpi.experiments.document import TableOf, Tone
 from hybridmpi.experiments.metrics import METRICS, Metric
 from hybridmpi.experiments.names import cell_name, field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison, compare_pairs
@@ -27,7 +27,7 @@ from hybridmpi.experiments.report.verdicts import p_text, verdict_section
 from hybridmpi.experiments.study import Cell
 
 ACCURACY = "test_accuracy"
-FLAG = "*"  # beside the number of an arm with flagged runs
+FLAG = "†"  # beside the number of an arm with flagged runs
 Where = Mapping[str, Any]
 
 
@@ -129,24 +129,20 @@ class Results:
         return markdown_table(TableOf("matrix", "", pd.DataFrame(rows), pd.DataFrame()))
 
     def tuned(self, name: str, methods: Iterable[str] = ()) -> str:
-        """Return the table of validation means at each value that was tried."""
-        rows = tuning_of(name, self.folder)
-        axis = planned(name).experiment.tune
+        """Return the table of validation means at each value that was tried, the best marked."""
+        runs, axis = tuning_of(name, self.folder), planned(name).experiment.tune
         assert axis is not None
-        table = []
+        rows: list[dict[str, str]] = []
+        best: dict[tuple[int, str], Tone] = {}
         for method in methods or planned(name).experiment.variants:
-            scores = _scores(rows, method, axis)
-            best = max(scores, key=lambda value: scores[value])
-            table.append(
-                {
-                    "method": method,
-                    **{
-                        f"{field_name(axis)} {value:g}": _bold(score, is_best=value == best)
-                        for value, score in scores.items()
-                    },
-                }
-            )
-        return markdown_table(TableOf("tuned", "", pd.DataFrame(table), pd.DataFrame()))
+            scores = _scores(runs, method, axis)
+            columns = {value: f"{field_name(axis)} {value:g}" for value in scores}
+            best[len(rows), columns[max(scores, key=lambda v: _finite(scores[v]))]] = "good"
+            shown = {
+                columns[value]: _value_text(ACCURACY, score) for value, score in scores.items()
+            }
+            rows.append({"method": method, **shown})
+        return markdown_table(TableOf("tuned", "", pd.DataFrame(rows), pd.DataFrame(), best))
 
     def _findings(self, name: str) -> Findings:
         found = findings_of(name, self.folder)
@@ -243,6 +239,5 @@ def _scores(rows: list[dict[str, str]], method: str, axis: str) -> dict[float, f
     return {value: fmean(scores) for value, scores in sorted(by_value.items())}
 
 
-def _bold(score: float, *, is_best: bool) -> str:
-    text = METRICS[ACCURACY].value(score) if np.isfinite(score) else NOTHING
-    return f"**{text}**" if is_best else text
+def _finite(score: float) -> float:
+    return score if np.isfinite(score) else -np.inf
