@@ -45,7 +45,8 @@ def _class_shares(data: LoadedData, who: str, delayed: frozenset[int]) -> np.nda
         if (worker in delayed) == (who == "delayed")
     ]
     counts = np.bincount(labels[torch.cat(shards)].numpy(), minlength=data.facts.num_classes)
-    return counts / counts.sum()
+    shares: np.ndarray = counts / counts.sum()
+    return shares
 
 
 def _accuracy_by_class(run: Run, job: Job, data: LoadedData) -> np.ndarray:
