@@ -26,12 +26,13 @@ def fairness(run: Run, job: Job) -> dict[str, float]:
     delays = Delays(job.run.seed, job.delays.fraction, job.delays.min_s, job.delays.max_s)
     delayed = delays.delayed_workers(job.simulate.workers)
     by_class = _accuracy_by_class(run, job, data)
-    weight = run.gradients.groupby("worker").weight.sum()
+    gradients = run.gradients
+    total = gradients.weight.sum() or np.nan  # of a run without a step
     accuracy = {
         who: float(by_class @ _class_shares(data, who, delayed)) for who in ("delayed", "others")
     }
     return {
-        "delayed_weight": float(weight[weight.index.isin(delayed)].sum() / weight.sum()),
+        "delayed_weight": float(gradients.weight[gradients.worker.isin(delayed)].sum() / total),
         "delayed_accuracy": accuracy["delayed"],
         "others_accuracy": accuracy["others"],
     }

@@ -112,12 +112,10 @@ def findings_of(name: str, folder: Path) -> Findings | None:
     rows = {_key(row): row for row in _records(path)}
     if rows.keys() != runs.keys():
         raise ValueError(f"{path} doesn't hold just the runs that {name}.toml declares; run it")
-    curves = defaultdict(list)
-    for row in _records(folder / f"{name}-curves.csv"):
-        curves[_key(row)].append({column: float(row[column]) for column in CURVES})
+    curves = _curves_by_key(folder / f"{name}-curves.csv")
     places = {place: Path(run.file) for place, run in runs.values()}
     digests = {
-        Path(run.file): _digest(rows[key], run, pd.DataFrame(curves[key], columns=[*CURVES]))
+        Path(run.file): _digest(rows[key], run, curves.get(key, _ends(run)))
         for key, (_, run) in runs.items()
     }
     return find(Study(places, plan.question), digests)
@@ -134,6 +132,18 @@ def _records(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _curves_by_key(path: Path) -> dict[Key, pd.DataFrame]:
+    curves = defaultdict(list)
+    for row in _records(path):
+        curves[_key(row)].append({column: float(row[column]) for column in CURVES})
+    return {key: pd.DataFrame(rows, columns=[*CURVES]) for key, rows in curves.items()}
+
+
+def _ends(run: PlannedRun) -> pd.DataFrame:
+    """Return the evaluations of a run of which none are kept: when they began and ended."""
+    return pd.DataFrame({"time_s": [0.0, run.job.run.time_limit_s]}).reindex(columns=[*CURVES])
 
 
 def _runs_by_key(plan: Plan) -> dict[Key, tuple[Place, PlannedRun]]:

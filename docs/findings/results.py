@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from findings.experiments import NAMES, planned, question
+from findings.fairness import FAIRNESS
 from findings.numbers import findings_of, tuning_of
 from hybridmpi.experiments.arms import Arm, is_flagged
 from hybridmpi.experiments.comparisons import Comparison
@@ -20,6 +21,7 @@ from hybridmpi.experiments.names import cell_name, field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison, compare_pairs
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.render.markdown import markdown_table
+from hybridmpi.experiments.report.claim import claim_section
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.interactions import gains_of
 from hybridmpi.experiments.report.rows import NOTHING, difference_text
@@ -128,6 +130,27 @@ class Results:
             rows.append({**head, "method": variant, **columns})
         return markdown_table(TableOf("matrix", "", pd.DataFrame(rows), pd.DataFrame()))
 
+    def means(self, name: str, outcomes: Mapping[str, str], **at: Any) -> str:
+        """Return a table of means over runs: a row per arm, a column per outcome by its heading."""
+        found = self._findings(name)
+        chosen = [each for each in found.arms if _matches(each.cell, at)]
+        varying = _varying(chosen, "")
+        rows = [
+            {
+                **{field_name(n): _condition(n, v) for n, v in arm.cell if n in varying},
+                "method": arm.variant,
+                **{head: _value_text(of, _mean(found, arm, of)) for head, of in outcomes.items()},
+            }
+            for arm in chosen
+        ]
+        return markdown_table(TableOf("means", "", pd.DataFrame(rows), pd.DataFrame()))
+
+    def claim(self, name: str) -> str:
+        """Return what an experiment says of the paper's claim, reading by reading."""
+        section = claim_section(self._findings(name))
+        assert section is not None
+        return "\n".join(markdown_table(p) for p in section.parts if isinstance(p, TableOf))
+
     def tuned(self, name: str, methods: Iterable[str] = ()) -> str:
         """Return the table of validation means at each value that was tried, the best marked."""
         runs, axis = tuning_of(name, self.folder), planned(name).experiment.tune
@@ -219,6 +242,8 @@ def _metric(outcome: str) -> Metric:
 def _value_text(outcome: str, mean: float) -> str:
     if not np.isfinite(mean):
         return NOTHING
+    if outcome in FAIRNESS:
+        return f"{100 * mean:.1f} %"
     if outcome.removesuffix("_end") not in METRICS:
         return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
     metric = _metric(outcome)
