@@ -16,7 +16,7 @@ import os
 import sys
 from pathlib import Path
 
-from findings.experiments import NAMES, make_runs
+from findings.experiments import IN_REAL_TIME, NAMES, make_runs
 from findings.figures import write_figure
 from findings.numbers import write_numbers
 from findings.page import render_page
@@ -30,7 +30,8 @@ def main() -> None:
     """Make the runs where a folder for them is given; then write, or check, the page."""
     options = _options()
     if options.out is not None:
-        for name in [options.only] if options.only else NAMES:
+        unasked = [name for name in NAMES if name not in IN_REAL_TIME]
+        for name in [options.only] if options.only else unasked:
             if make_runs(name, options.data, options.out.resolve(), options.processes):
                 write_numbers(name, options.out / name, FOLDER)
     results = Results(FOLDER)

@@ -28,7 +28,10 @@ NAMES = (
     "nonconvex",
     "long_run",
     "large",
+    "mpi",
 )
+# Their times are this machine's, so they are made only when they are asked for by name.
+IN_REAL_TIME = ("mpi",)
 
 
 @cache
@@ -41,6 +44,13 @@ def planned(name: str) -> Plan:
 def question(name: str) -> str:
     """Return the question at the head of an experiment's file."""
     return (JOBS / f"{name}.toml").read_text().splitlines()[0].removeprefix("# ")
+
+
+def hypotheses(name: str) -> str:
+    """Return what an experiment's file says, before its runs, that they will show."""
+    head = (JOBS / f"{name}.toml").read_text().partition("\n\n")[0]
+    paragraphs = head.replace("# ", "").split("\n#\n")
+    return next(text for text in paragraphs if text.startswith("Hypothes"))
 
 
 def make_runs(name: str, data: Path, out: Path, processes: int) -> bool:

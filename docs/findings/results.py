@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from findings.experiments import NAMES, planned, question
+from findings.experiments import NAMES, hypotheses, planned, question
 from findings.fairness import FAIRNESS
 from findings.numbers import findings_of, tuning_of
 from hybridmpi.experiments.arms import Arm, is_flagged
@@ -97,13 +97,26 @@ class Results:
         mean = _mean(found, Arm(method, _cell(found, method, at)), outcome)
         return _value_text(outcome, mean)
 
+    def late_gain(self, name: str, method: str, last: float = 0.2, **at: Any) -> str:
+        """Return by how much test accuracy grew in the last part of an arm's runs, on average."""
+        found = self._findings(name)
+        gains = []
+        for run in found.runs(Arm(method, _cell(found, method, at))):
+            of_time = run.evaluations.set_index("time_s")[ACCURACY]
+            gains.append(of_time.iloc[-1] - of_time.loc[(1 - last) * of_time.index[-1]])
+        return f"{METRICS[ACCURACY].difference(fmean(gains))} points"
+
+    def hypotheses(self, name: str) -> str:
+        """Return the hypotheses of an experiment."""
+        return hypotheses(name)
+
     def verdicts(self, name: str) -> str:
         """Return the table of verdicts, as the experiment's own report has it."""
         parts = verdict_section(self._findings(name)).parts
         return "\n".join(markdown_table(part) for part in parts if isinstance(part, TableOf))
 
     def verdict(self, name: str, method: str, **at: Any) -> str:
-        """Return one verdict: better, worse, equivalent, undecided."""
+        """Return one verdict: better, worse, equivalent, undecided, or "no verdict"."""
         found = self._findings(name)
         arm = Arm(method, _cell(found, method, at))
         comparison = next(each for each in found.comparisons if each.method == arm)
