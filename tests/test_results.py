@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 
 from findings import experiments, figures, numbers  # noqa: E402
+from findings.conditions import machine_text  # noqa: E402
 from findings.results import Results  # noqa: E402
 
 JOB = """
@@ -136,6 +137,19 @@ def test_figures_are_drawn_from_the_csv_files(
     monkeypatch.setitem(figures.FIGURES, "small", curves)
     figures.write_figure("small", results.folder)
     assert {path.name for path in results.folder.glob("*.png")} == {"small.png", "small-curves.png"}
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("latency_s=0.2", "latency 0.2 s"),
+        ("bandwidth_bytes_per_s=500000.0", "bandwidth 500,000 B/s"),
+        ("slowness=100, 1, 1, 1", "slowness 100, 3 x 1"),
+        ("jitter=distribution=pareto, shape=1.5", "jitter pareto, shape 1.5"),
+    ],
+)
+def test_machines_are_told_in_words(label: str, text: str) -> None:
+    assert machine_text(label) == text
 
 
 def test_csv_file_of_other_runs_is_refused(results: Results) -> None:

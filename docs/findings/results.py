@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from findings.conditions import axis_text, condition_text
 from findings.experiments import NAMES, hypotheses, planned, question
 from findings.fairness import FAIRNESS
 from findings.numbers import findings_of, tuning_of
@@ -17,7 +18,7 @@ from hybridmpi.experiments.arms import Arm, is_flagged
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.document import TableOf, Tone
 from hybridmpi.experiments.metrics import METRICS, Metric
-from hybridmpi.experiments.names import cell_name, field_name, value_text
+from hybridmpi.experiments.names import field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison, compare_pairs
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.render.markdown import markdown_table
@@ -138,7 +139,7 @@ class Results:
         rows = []
         for (rest, variant), arms in _grouped(chosen, varying):
             cells = {dict(arm.cell)[field]: _entry(found, arm, outcome) for arm in arms}
-            head = {field_name(axis): _condition(axis, value) for axis, value in rest}
+            head = {axis_text(axis): condition_text(axis, value) for axis, value in rest}
             columns = {f"{field_name(field)} {value_text(v)}": cells[v] for v in values}
             rows.append({**head, "method": variant, **columns})
         return markdown_table(TableOf("matrix", "", pd.DataFrame(rows), pd.DataFrame()))
@@ -150,7 +151,7 @@ class Results:
         varying = _varying(chosen, "")
         rows = [
             {
-                **{field_name(n): _condition(n, v) for n, v in arm.cell if n in varying},
+                **{axis_text(n): condition_text(n, v) for n, v in arm.cell if n in varying},
                 "method": arm.variant,
                 **{head: _value_text(of, _mean(found, arm, of)) for head, of in outcomes.items()},
             }
@@ -216,10 +217,6 @@ def _grouped(arms: list[Arm], varying: list[str]) -> list[tuple[tuple[Cell, str]
     order = list(dict.fromkeys(map(key, arms)))
     ordered = sorted(arms, key=lambda arm: order.index(key(arm)))
     return [(which, list(own)) for which, own in groupby(ordered, key)]
-
-
-def _condition(axis: str, value: object) -> str:
-    return value_text(value) if axis != "simulate" else cell_name((("", value),)).strip()
 
 
 def _entry(found: Findings, arm: Arm, outcome: str) -> str:
