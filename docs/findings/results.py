@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from findings.conditions import axis_text, condition_text
+from findings.conditions import MACHINE, axis_text, condition_text
 from findings.experiments import NAMES, hypotheses, planned, question
 from findings.fairness import FAIRNESS
 from findings.numbers import findings_of, tuning_of
+from hybridmpi.config.experiment import label
 from hybridmpi.experiments.arms import Arm, is_flagged
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.document import TableOf, Tone
@@ -106,6 +107,28 @@ class Results:
             of_time = run.evaluations.set_index("time_s")[ACCURACY]
             gains.append(of_time.iloc[-1] - of_time.loc[(1 - last) * of_time.index[-1]])
         return f"{METRICS[ACCURACY].difference(fmean(gains))} points"
+
+    def extent(self, name: str) -> str:
+        """Return what an experiment covers: its seeds, and the values of its axes."""
+        experiment = planned(name).experiment
+        axes = [
+            f"{axis_text(axis)} {', '.join(condition_text(axis, label(v)) for v in values)}"
+            for axis, values in experiment.axes.items()
+            if len(values) > 1 and axis != MACHINE
+        ]
+        return "; ".join([f"{len(experiment.seeds)} seeds", *axes])
+
+    def values(self, name: str, axis: str) -> list[object]:
+        """Return the values of an axis, given by the last part of its name."""
+        axes = planned(name).experiment.axes
+        return next([*v] for field, v in axes.items() if field.rpartition(".")[2] == axis)
+
+    def setting(self, field: str, name: str = "significance") -> str:
+        """Return a field of the job that an experiment's runs share, by its dotted name."""
+        value: Any = planned(name).runs[0].job
+        for part in field.split("."):
+            value = getattr(value, part)
+        return value_text(value)
 
     def hypotheses(self, name: str) -> str:
         """Return the hypotheses of an experiment."""
