@@ -19,6 +19,10 @@ from hybridmpi.runlog.schema import GRADIENTS
 from hybridmpi.runlog.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
+EXPERIMENTS = [
+    ROOT / "jobs" / "experiment-digits.toml",
+    *(path for path in sorted(ROOT.glob("jobs/paper/*.toml")) if "[decision]" in path.read_text()),
+]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
@@ -56,9 +60,9 @@ def test_first_job_is_whole(tmp_path: Path) -> None:
     assert load_job(path).data.dataset == "digits"
 
 
-@pytest.mark.parametrize("name", ["experiment-digits", "experiment-paper"])
-def test_experiments_that_come_with_the_project_can_be_planned(name: str) -> None:
-    experiment = load_experiment(ROOT / "jobs" / f"{name}.toml")
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_that_come_with_the_project_can_be_planned(path: Path) -> None:
+    experiment = load_experiment(path)
     made = plan(experiment, read_tree(experiment.job))
     assert {run.job.run.seed for run in made.runs} == set(experiment.seeds)
 

@@ -236,6 +236,23 @@ def test_sync_takes_one_step_per_round_on_fresh_gradients(simulate: Simulate) ->
     assert run.gradients.worker.tolist() == [1, 2, 3, 4] * 10
 
 
+def test_fresh_gradients_change_what_is_learned_and_no_time(simulate: Simulate) -> None:
+    stale, fresh = (
+        simulate(simulate={**LEARNING, "fresh_gradients": fresh}) for fresh in (False, True)
+    )
+    timing = ["time_s", "worker", "batch", "version", "staleness", "step"]
+    assert_frame_equal(stale.gradients[timing], fresh.gradients[timing], check_exact=True)
+    assert stale.gradients.loss[0] == fresh.gradients.loss[0]
+    assert stale.gradients.loss[1] != fresh.gradients.loss[1]
+    assert replay(fresh, parse_job(fresh.config, "run")).is_match
+
+
+def test_fresh_gradients_change_nothing_where_none_is_stale(simulate: Simulate) -> None:
+    plain = simulate("sync", simulate=LEARNING)
+    fresh = simulate("sync", simulate={**LEARNING, "fresh_gradients": True})
+    assert_frame_equal(plain.gradients, fresh.gradients, check_exact=True)
+
+
 def test_latency_and_bandwidth_shift_arrivals(simulate: Simulate) -> None:
     machine = {"latency_s": [0.25], "bandwidth_bytes_per_s": [1000.0], "message_bytes": 500}
     run = simulate(simulate=machine)

@@ -15,7 +15,7 @@ from hybridmpi.learning.shards import (
 LABELS = np.arange(1_000) % 10
 
 
-@pytest.mark.parametrize("scheme", ["stride", "contiguous", "dirichlet"])
+@pytest.mark.parametrize("scheme", ["stride", "contiguous", "dirichlet", "dirichlet-equal"])
 @pytest.mark.parametrize("num_workers", [1, 3, 25])
 def test_every_sample_is_in_exactly_one_shard(scheme: Scheme, num_workers: int) -> None:
     shards = shard_indices(LABELS, num_workers, scheme, seed=1, batch_size=4)
@@ -35,7 +35,7 @@ def test_stride_shards_are_equal_and_mixed() -> None:
     assert len(set(np.diff(shards[0]))) > 1
 
 
-@pytest.mark.parametrize("scheme", ["stride", "dirichlet"])
+@pytest.mark.parametrize("scheme", ["stride", "dirichlet", "dirichlet-equal"])
 def test_shards_depend_on_the_seed_alone(scheme: Scheme) -> None:
     first, same, other = (
         shard_indices(LABELS, 4, scheme, seed=seed, batch_size=4)[0].tolist() for seed in (1, 1, 2)
@@ -44,16 +44,23 @@ def test_shards_depend_on_the_seed_alone(scheme: Scheme) -> None:
     assert first != other
 
 
-def largest_class_fraction(concentration: float) -> float:
-    shards = shard_indices(
-        LABELS, 5, "dirichlet", seed=3, batch_size=8, concentration=concentration
-    )
+def largest_class_fraction(concentration: float, scheme: Scheme = "dirichlet") -> float:
+    shards = shard_indices(LABELS, 5, scheme, seed=3, batch_size=8, concentration=concentration)
     return float(np.mean([np.bincount(LABELS[shard]).max() / len(shard) for shard in shards]))
 
 
-def test_small_concentration_gives_each_worker_few_classes() -> None:
-    assert largest_class_fraction(0.05) > 0.4
-    assert largest_class_fraction(1_000.0) < 0.15
+@pytest.mark.parametrize("scheme", ["dirichlet", "dirichlet-equal"])
+def test_small_concentration_gives_each_worker_few_classes(scheme: Scheme) -> None:
+    assert largest_class_fraction(0.05, scheme) > 0.4
+    assert largest_class_fraction(1_000.0, scheme) < 0.2
+
+
+@pytest.mark.parametrize("concentration", [1e-3, 0.1, 10.0])
+def test_equal_dirichlet_shards_have_one_size(concentration: float) -> None:
+    shards = shard_indices(
+        LABELS[:997], 25, "dirichlet-equal", seed=2, batch_size=39, concentration=concentration
+    )
+    assert {len(shard) for shard in shards} == {39, 40}
 
 
 def test_dirichlet_is_drawn_again_until_each_worker_has_a_batch() -> None:
@@ -70,8 +77,9 @@ def test_dirichlet_gives_up_with_the_numbers() -> None:
 
 @pytest.mark.parametrize("concentration", [0.0, -1.0, float("inf"), float("nan")])
 def test_unfit_concentration_is_refused(concentration: float) -> None:
-    with pytest.raises(UserError, match="must be above 0"):
-        shard_indices(LABELS, 2, "dirichlet", seed=0, batch_size=1, concentration=concentration)
+    for scheme in ("dirichlet", "dirichlet-equal"):
+        with pytest.raises(UserError, match="must be above 0"):
+            shard_indices(LABELS, 2, scheme, seed=0, batch_size=1, concentration=concentration)
 
 
 def test_more_workers_than_samples_are_refused() -> None:

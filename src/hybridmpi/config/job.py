@@ -249,8 +249,9 @@ class DataSection(Table):
     validation: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.0
     """share of the training set that is held out; runs are evaluated on it instead of the test set,
     for tuning"""
-    shards: Literal["stride", "contiguous", "dirichlet"] = "stride"
-    """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class"""
+    shards: Literal["stride", "contiguous", "dirichlet", "dirichlet-equal"] = "stride"
+    """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class,
+    and dirichlet-equal with shards of one size"""
     concentration: Positive = 0.5
     """dirichlet: small is very uneven, large is even"""
     normalize: bool = True

@@ -73,6 +73,9 @@ class SimulateSection(Table):
     """bytes of a gradient, and of the parameters; the model's, if not given"""
     trace: AnyPath | None = None
     """CSV file of who is there when: columns time_s, worker, event (join or leave)"""
+    fresh_gradients: bool = False
+    """compute each gradient at the newest parameters when its push arrives, in place of those that
+    its worker was released with: the same times and steps, but nothing stale; for ablations"""
     learning: bool = True
     """compute gradients; false simulates the protocol alone, without data and model"""
 

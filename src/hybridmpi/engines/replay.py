@@ -76,6 +76,7 @@ class _Replay:
         find_own_code(run.attributes)
         num_workers = int(run.attributes["num_workers"])
         has_learned = run.attributes["engine"] == "mpi" or job.simulate.learning
+        self._is_fresh = run.attributes["engine"] == "simulate" and job.simulate.fresh_gradients
         self._learners = Learners(job, num_workers) if has_learned else None
         initial = self._learners.initial if self._learners else torch.zeros(0)
         if len(initial) != run.layout["size"]:
@@ -124,7 +125,7 @@ class _Replay:
         verdict, learners = self._verdict, self._learners
         loss, is_finite = row.loss, True
         if learners is not None:
-            parameters = self._versions[row.version]
+            parameters = self._versions.newest if self._is_fresh else self._versions[row.version]
             losses = self._losses[: row.assignment]
             gradient = learners.compute(row.worker, row.batch, parameters, self._rows[-1], losses)
             loss, is_finite = gradient.loss, gradient.is_finite

@@ -10,7 +10,8 @@ from hybridmpi.core.randomness import generator
 from hybridmpi.errors import UserError
 
 Indices = NDArray[np.int64]
-Scheme = Literal["stride", "contiguous", "dirichlet"]
+Proportions = NDArray[np.float64]
+Scheme = Literal["stride", "contiguous", "dirichlet", "dirichlet-equal"]
 MAX_ATTEMPTS = 1_000
 
 
@@ -30,7 +31,9 @@ def shard_indices(
         num_workers: The number of shards.
         scheme: "stride" deals a random order out in turn; "contiguous" cuts equal blocks as the
             set lies; "dirichlet" divides each class among the workers in proportions drawn from
-            Dirichlet(concentration), so that each worker has its own mix of classes.
+            Dirichlet(concentration), so that each worker has its own mix of classes;
+            "dirichlet-equal" draws proportions of classes for each worker instead, so that all
+            shards have the same size, give or take one.
         seed: The run's seed.
         batch_size: No shard may hold fewer samples.
         concentration: Above 0; the smaller, the fewer workers share a class.
@@ -43,9 +46,8 @@ def shard_indices(
             "dirichlet" all leave some worker less than a batch.
 
     Source: Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated
-    Visual Classification", arXiv 1909.06335. They draw proportions of classes for each worker; here
-    they are of workers for each class, as in Yurochkin et al., arXiv 1905.12022, because that puts
-    every sample into exactly one shard.
+    Visual Classification", arXiv 1909.06335, section 3: "dirichlet-equal", with `concentration`
+    for each class; Yurochkin et al., arXiv 1905.12022: "dirichlet".
     """
     _check_sizes(len(labels), num_workers, batch_size)
     match scheme:
@@ -56,6 +58,8 @@ def shard_indices(
             shards = np.array_split(np.arange(len(labels)), num_workers)
         case "dirichlet":
             shards = _by_class(labels, num_workers, seed, batch_size, concentration)
+        case "dirichlet-equal":
+            shards = _equal_by_class(labels, num_workers, seed, concentration)
     return [np.sort(shard) for shard in shards]
 
 
@@ -112,8 +116,7 @@ def _class_cuts(
     class_sizes: list[int], num_workers: int, seed: int, batch_size: int, concentration: float
 ) -> Indices:
     """Draw where each class is cut, until every worker has a batch: [classes, num_workers - 1]."""
-    if not 0 < concentration < np.inf:
-        raise UserError(f"concentration is {concentration}, but must be above 0 and finite")
+    _check_concentration(concentration)
     sizes = np.array(class_sizes)[:, None]
     for attempt in range(MAX_ATTEMPTS):
         rng = generator(seed, "shard proportions", n=attempt)
@@ -127,6 +130,45 @@ def _class_cuts(
         f"shards always held fewer than batch_size={batch_size} of {sizes.sum()} training samples; "
         "raise concentration, lower batch_size or start fewer workers"
     )
+
+
+def _equal_by_class(
+    labels: Indices, num_workers: int, seed: int, concentration: float
+) -> list[Indices]:
+    """Fill one worker's shard after the other; what is left of a class is all that can be taken."""
+    _check_concentration(concentration)
+    members = [
+        generator(seed, "shard members", n=n).permutation(np.flatnonzero(labels == label))
+        for n, label in enumerate(np.unique(labels))
+    ]
+    taken = np.zeros(len(members), np.int64)
+    shards = []
+    for worker, size in enumerate(map(len, np.array_split(labels, num_workers)), start=1):
+        rng = generator(seed, "shard proportions", worker=worker)
+        wanted = rng.dirichlet(np.full(len(members), concentration))
+        counts = _draw_counts(rng, wanted, np.array([len(m) for m in members]) - taken, size)
+        begins, taken = taken, taken + counts
+        pieces = zip(members, begins, taken, strict=True)
+        shards.append(np.concatenate([own[begin:end] for own, begin, end in pieces]))
+    return shards
+
+
+def _draw_counts(
+    rng: np.random.Generator, wanted: Proportions, left: Indices, size: int
+) -> Indices:
+    """Draw how many samples of each class a worker takes, at most those that are left."""
+    counts = np.zeros(len(left), np.int64)
+    while (missing := size - counts.sum()) > 0:
+        weights = np.where(counts < left, wanted, 0.0)
+        if not weights.sum():  # nothing is left of what it wants
+            weights = (left - counts).astype(np.float64)
+        counts = np.minimum(counts + rng.multinomial(missing, weights / weights.sum()), left)
+    return counts
+
+
+def _check_concentration(concentration: float) -> None:
+    if not 0 < concentration < np.inf:
+        raise UserError(f"concentration is {concentration}, but must be above 0 and finite")
 
 
 def split(num_samples: int, validation: float) -> tuple[Indices, Indices]:

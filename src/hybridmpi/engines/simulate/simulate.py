@@ -240,9 +240,9 @@ class Simulation:
         row, gradient = self.end.take_row(), _NOTHING
         is_late = bool(server.core.stop_reason) or now_s >= self.limits.time_s
         if self.learners is not None and not is_late:
-            gradient = self.learners.compute(
-                task.worker, task.batch, self.versions[task.version], self.end.row(row)
-            )
+            is_fresh = self.job.simulate.fresh_gradients
+            parameters = self.versions.newest if is_fresh else self.versions[task.version]
+            gradient = self.learners.compute(task.worker, task.batch, parameters, self.end.row(row))
         self.versions.let_go(task.version)
         push = Push(
             task.worker,

@@ -34,7 +34,7 @@ def _part(part: Note | TableOf | Picture, drawings: Mapping[str, Drawing]) -> It
         return
     yield f"**{_escape(part.caption)}**"
     if isinstance(part, TableOf):
-        yield _table(part)
+        yield markdown_table(part)
         yield f"[{part.name}.csv](tables/{part.name}.csv)"
     else:
         yield f"![{_escape(drawings[part.name].description)}](figures/{part.name}.png)"
@@ -50,7 +50,8 @@ def _signed(tone: Tone, text: str) -> str:
     return f"{SIGNS[tone]} {text}" if SIGNS[tone] else text
 
 
-def _table(table: TableOf) -> str:
+def markdown_table(table: TableOf) -> str:
+    """Return a table as GitHub's Markdown has it."""
     header = [_escape(str(name)) for name in table.shown.columns]
     body = [[_signed(tone, _escape(text)) for text, tone in row] for row in rows(table)]
     widths = [max(3, *map(len, column)) for column in zip(header, *body, strict=True)]

@@ -1,0 +1,1 @@
+"""What docs/results.py is made of: the paper's experiments, their numbers, and the page."""
