@@ -23,9 +23,7 @@ class _TorchSettings(NamedTuple):
     def now(cls) -> Self:
         """Return them; a tenth of the time of asking for the default device by its name."""
         default = torch.empty(0)
-        return cls(
-            default.dtype, default.device, torch.get_num_threads(), torch.is_grad_enabled()
-        )
+        return cls(default.dtype, default.device, torch.get_num_threads(), torch.is_grad_enabled())
 
     def restore(self, changed: "_TorchSettings") -> None:
         """Set those that differ from `changed`, the present ones."""
