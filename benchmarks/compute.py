@@ -1,11 +1,12 @@
 """Gradients per second of one worker's inner loop, in the forms that torch offers.
 
 The yardstick is the form that workers use, on vectors and in the model's own order of memory; the
-others are the same model in a class of the user's, which may change parameters and so gets a copy
-of them for each gradient; and the same computation in torch's own loop, with model and inputs in
-contiguous or in channels-last order, with the model compiled, and under bfloat16 autocast
-(`model.precision`), in turns, on one thread, or on a GPU where there is one. A form that fails here
-is left out with a note: torch.compile needs a C++ compiler.
+others are the same model in a class of the user's that only passes tensors on; in one that does
+more, which may change parameters and so gets a copy of them for each gradient; and the same
+computation in torch's own loop, with model and inputs in contiguous or in channels-last order, with
+the model compiled, and under bfloat16 autocast (`model.precision`), in turns, on one thread, or on
+a GPU where there is one. A form that fails here is left out with a note: torch.compile needs a C++
+compiler.
 
     python benchmarks/compute.py
 """
@@ -111,7 +112,7 @@ def workers(model: nn.Module, batches: Batches, *, is_bfloat16: bool = False) ->
 
 
 class OwnClass(nn.Module):
-    """A user's class, of which nobody knows what its forward does."""
+    """A user's class, whose forward passes tensors on and does nothing else."""
 
     def __init__(self, model: nn.Module) -> None:
         """Wrap a model."""
@@ -124,9 +125,28 @@ class OwnClass(nn.Module):
         return output
 
 
+class CountingClass(OwnClass):
+    """A user's class that does more, of which nobody knows what."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a model."""
+        super().__init__(model)
+        self.calls = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Pass inputs on, and count."""
+        self.calls += 1
+        return super().forward(inputs)
+
+
 def own_class(model: nn.Module, batches: Batches) -> Turn:
     """Compute as workers do where the model is of a class of the user's."""
     return workers(OwnClass(model), batches)
+
+
+def copied(model: nn.Module, batches: Batches) -> Turn:
+    """Compute as workers do where the class may change parameters."""
+    return workers(CountingClass(model), batches)
 
 
 def bfloat16(model: nn.Module, batches: Batches) -> Turn:
@@ -180,6 +200,7 @@ def rate(turn: Turn, seconds: float) -> float:
 FORMS: dict[str, Callable[[nn.Module, Batches], Turn]] = {
     "workers": workers,
     "own class": own_class,
+    "copied": copied,
     "torch": plain,
     "contiguous": contiguous,
     "channels-last": channels_last,

@@ -74,6 +74,13 @@ def ties_by_data(model: Changing) -> None:
 
 
 @change
+def keeps_a_view(model: Changing) -> None:
+    if not hasattr(model, "view"):
+        model.view = model.hidden.weight.data
+    model.view.mul_(0.9)
+
+
+@change
 def divides_by_its_spectral_norm(model: Changing) -> None:
     model.hidden.weight.data /= torch.linalg.matrix_norm(model.hidden.weight.data, 2)
 

@@ -72,6 +72,22 @@ def test_a_gradient_depends_on_the_version_and_the_batch_alone(name: str) -> Non
     assert evaluate(flat, parameters, *FixedBatches().get(9), batch_size=4) == first_result
 
 
+@pytest.mark.parametrize("name", sorted(models().keys() - {"late"}))
+def test_in_memory_of_the_workers_own_the_gradient_is_the_same_without_a_copy(name: str) -> None:
+    pushes = []
+    for may_write in (False, True):
+        flat = FlatModel(models()[name])
+        versions = [3 * flatten(flat.model), 2 * flatten(flat.model)]
+        own, row = torch.empty(flat.layout.size), torch.empty(flat.layout.size)
+        computer = GradientComputer(flat, seed=0)
+        for n in range(4):
+            own.copy_(versions[n % 2])  # as a message would
+            computer.compute(FixedBatches(), 1, n, own, row, may_write=may_write)
+            assert may_write or torch.equal(own, versions[n % 2])
+            pushes.append(row.clone())
+    assert all(torch.equal(*each) for each in zip(pushes[:4], pushes[4:], strict=True))
+
+
 def test_the_gradient_is_that_at_the_changed_parameters() -> None:
     flat = FlatModel(models()["clamps"])
     parameters = 3 * flatten(flat.model)

@@ -176,14 +176,16 @@ class FlatModel:
 
     The parameter vector is never written: it may be shared by many workers, or read-only. A model
     that may change its parameters in a forward pass gets a copy of them each time, so that the
-    change is its own, until the next `load`; any other computes on the vector itself. Parameters
+    change is its own, until the next `load`; any other computes on the vector itself, and so does
+    every model where the caller says that the vector may be written. Parameters
     and gradients are views, made once per vector and kept while the vector stays the same. Buffers
     are copied, in by `load` and out by `collect`, since modules are free to replace them and the
     forward pass writes them.
 
     Attributes:
         device: Where the model is; vectors must be there, too.
-        copies_parameters: Whether `load` copies parameters, too, into a vector of the model's own.
+        copies_parameters: Whether `load` copies parameters, too, into a vector of the model's own,
+            unless it may write to the vector that it is given.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -204,9 +206,15 @@ class FlatModel:
         self._gradient_views: list[Tensor] = []
         self._push_buffers: list[Tensor] = []
 
-    def load(self, parameters: Tensor) -> None:
-        """Let the model compute with `parameters`, shape [size]: views, and copies of buffers."""
-        if self.copies_parameters:
+    def load(self, parameters: Tensor, *, may_write: bool = False) -> None:
+        """Let the model compute with `parameters`, shape [size]: views, and copies of buffers.
+
+        Args:
+            parameters: What to compute with.
+            may_write: Whether the model may change them: nobody else reads this memory, the same
+                memory is given each time, and it has been filled since the last time.
+        """
+        if self.copies_parameters and not may_write:
             parameters = self._copy.copy_(parameters)
         if not _is_same(parameters, self._loaded):
             views = self.layout.split(parameters)
@@ -223,13 +231,13 @@ class FlatModel:
             module._buffers[key] = buffer
             buffer.copy_(view)
 
-    def bind(self, parameters: Tensor, push: Tensor) -> None:
+    def bind(self, parameters: Tensor, push: Tensor, *, may_write: bool = False) -> None:
         """Load `parameters` and let gradients accumulate in `push`, both of shape [size].
 
         What `push` holds stays: `zero_gradient` clears the gradient, `collect` fills the rest after
-        the backward pass.
+        the backward pass. For `may_write` see `load`.
         """
-        self.load(parameters)
+        self.load(parameters, may_write=may_write)
         if not _is_same(push, self._push):
             views = self.layout.split(push)
             self._push, self._push_buffers = push, views[len(self._parameters) :]
@@ -270,8 +278,9 @@ class FlatModel:
         """
         if self.copies_parameters:
             for parameter, view in zip(self._parameters, self._gradient_views, strict=True):
-                if parameter.grad is not None and parameter.grad is not view:
-                    view.copy_(parameter.grad)
+                gradient = parameter.grad
+                if gradient is not view and gradient is not None:
+                    view.copy_(gradient)
         for (module, key, _, _), view in zip(self._buffers, self._push_buffers, strict=True):
             view.copy_(getattr(module, key).detach())
         return self._gradient
@@ -283,7 +292,8 @@ class FlatModel:
 
     def _point_gradients(self) -> None:
         for parameter, view in zip(self._parameters, self._gradient_views, strict=True):
-            parameter.grad = view
+            if parameter.grad is not view:  # half the time of assigning
+                parameter.grad = view
 
 
 def _parameter_owners(

@@ -68,6 +68,7 @@ class GradientComputer:
         push: Tensor,
         *,
         cancelled: Callable[[], bool] = lambda: False,
+        may_write: bool = False,
     ) -> Gradient | None:
         """Compute the gradient of one batch.
 
@@ -75,19 +76,22 @@ class GradientComputer:
             batches: The worker's batches.
             worker: The worker's number; with `batch` it keys what the model draws (dropout).
             batch: The batch's number.
-            parameters: Where to compute it, shape [size]; only read.
+            parameters: Where to compute it, shape [size]; only read, unless `may_write`.
             push: Receives the gradient and, behind it, the buffers after the forward pass, shape
                 [size].
             cancelled: Asked before the forward and before the backward pass.
+            may_write: Whether the model may change `parameters`; see `FlatModel.load`.
 
         Returns:
             Loss and samples, or None where `cancelled` said so; `push` is then of no use.
         """
         there = self._accelerator
         if there is None:
-            return self._compute(batches, worker, batch, parameters, push, cancelled)
+            return self._compute(batches, worker, batch, parameters, push, cancelled, may_write)
         there.send(parameters)
-        gradient = self._compute(batches, worker, batch, there.parameters, there.push, cancelled)
+        gradient = self._compute(
+            batches, worker, batch, there.parameters, there.push, cancelled, may_write=True
+        )
         if gradient is not None:
             there.fetch(push)
         there.wait()  # both vectors may be written again as soon as this returns
@@ -101,11 +105,13 @@ class GradientComputer:
         parameters: Tensor,
         push: Tensor,
         cancelled: Callable[[], bool],
+        may_write: bool,
     ) -> Gradient | None:
         inputs, labels = batches.get(batch)
         if cancelled():
             return None
-        self._prepare(worker, batch, parameters, push)
+        self._flat.bind(parameters, push, may_write=may_write)
+        self._prepare(worker, batch)
         try:
             with self._precision():
                 loss = functional.cross_entropy(self._flat.forward(inputs), labels)
@@ -128,8 +134,7 @@ class GradientComputer:
             return torch.autocast(self._flat.device.type, torch.bfloat16)
         return nullcontext()
 
-    def _prepare(self, worker: int, batch: int, parameters: Tensor, push: Tensor) -> None:
-        self._flat.bind(parameters, push)
+    def _prepare(self, worker: int, batch: int) -> None:
         self._flat.zero_gradient()
         if not self._flat.model.training:
             self._flat.model.train()

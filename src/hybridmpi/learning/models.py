@@ -13,7 +13,7 @@ from hybridmpi.core.randomness import torch_seed
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.imports import import_function
-from hybridmpi.learning.known_modules import may_change_parameters
+from hybridmpi.learning.known_modules import has_own_code
 from hybridmpi.learning.model_tensors import check_tensors
 from hybridmpi.learning.names import MODELS, check_model
 from hybridmpi.learning.settings import generators_kept, surroundings_kept, torch_settings_kept
@@ -72,7 +72,7 @@ def build_model(
         model = build()
         with generators_kept(), ExitStack() as stack:
             tried = model
-            if may_change_parameters(model):
+            if has_own_code(model):
                 tried = _built_again(name, model, build)
             else:
                 stack.enter_context(buffers_kept(model))

@@ -359,6 +359,8 @@ class MessageWorker:
     Attributes:
         losses: The workers that are lost, in order, among whose fellows their shards are shared
             out; -w says that worker w is back, with its own.
+        may_write: Whether a model may change `parameters`: each release then brings them again,
+            into the same memory (except after the loss of a worker), which nobody else reads.
     """
 
     _push_tag = Tag.PUSH
@@ -387,6 +389,7 @@ class MessageWorker:
             landing_size: Elements behind a release's header, `size` if they are not given.
         """
         self.losses = list(losses)
+        self.may_write = not can_be_cancelled
         self._num_told_losses = 0
         self._comm = comm
         self._size = size

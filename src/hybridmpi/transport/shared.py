@@ -356,6 +356,7 @@ class SharedWorker(MessageWorker):
             losses=losses,
             landing_size=0,
         )
+        self.may_write = False  # others of this node read the same slot
         self._size = size
         self._frames = shared
         self._is_beside_server = is_beside_server

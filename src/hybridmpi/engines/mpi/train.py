@@ -139,7 +139,13 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
     ) -> Gradient | None:
         batches = samples.batches(end.losses)
         return computer.compute(
-            batches, number, task.batch, parameters, gradient, cancelled=cancelled
+            batches,
+            number,
+            task.batch,
+            parameters,
+            gradient,
+            cancelled=cancelled,
+            may_write=end.may_write,
         )
 
     barrier(setup.ranks.comm)
