@@ -64,7 +64,8 @@ def test_first_job_is_whole(tmp_path: Path) -> None:
 def test_experiments_that_come_with_the_project_can_be_planned(path: Path) -> None:
     experiment = load_experiment(path)
     made = plan(experiment, read_tree(experiment.job))
-    assert {run.job.run.seed for run in made.runs} == set(experiment.seeds)
+    tuning = experiment.tuning_seeds if experiment.tune else ()
+    assert {run.job.run.seed for run in made.runs} == {*experiment.seeds, *tuning}
 
 
 def test_experiment_of_the_page_can_be_planned(tmp_path: Path) -> None:
