@@ -18,6 +18,18 @@ from hybridmpi.runlog.writer import RunWriter
 RANK = 'import sys, time; open(sys.argv[1], "w"); time.sleep(60)'
 
 
+def ends_within(process: int, seconds: float) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.fixture(autouse=True)
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launched, "_LOOK_S", 0.0)
@@ -65,4 +77,4 @@ def test_ranks_that_outlive_their_server_are_ended(
     assert time.monotonic() - began_s < 30
     assert (tmp_path / "server").exists()
     worker = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(worker) or psutil.Process(worker).status() == "zombie"
+    assert ends_within(worker, seconds=10)  # it has been sent SIGKILL
