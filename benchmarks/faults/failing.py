@@ -20,9 +20,11 @@ from mpi4py import MPI
 from torch import Tensor, nn
 
 from faults.tiny import linear as tiny
+from hybridmpi.learning.trial import SIZES
 
 WAY, RANK, CALL, HOW = (f"HYBRIDMPI_FAILURE_{name}" for name in ("WAY", "RANK", "CALL", "HOW"))
 STRUCK = Path("struck.txt")
+MOST_TRIED = max(max(sizes) for sizes in SIZES.values())
 _ENDS: dict[str, Callable[[int], Any]] = {
     "raise": lambda _: _raise(ArithmeticError("planned failure")),
     "sys.exit": sys.exit,
@@ -54,15 +56,14 @@ def _building(_: nn.Module, call: int, strike: Callable[[], None]) -> None:
 
 
 def _computing(model: nn.Module, call: int, strike: Callable[[], None]) -> None:
-    """Strike in a forward pass; the first one only tries the model."""
+    """Strike in the forward pass of a batch; trials of the model have fewer samples."""
     calls = 0
 
-    def count(*_: Any) -> Tensor | None:
+    def count(_: nn.Module, inputs: tuple[Tensor]) -> None:
         nonlocal calls
-        calls += 1
-        if calls > call:
+        calls += len(inputs[0]) > MOST_TRIED
+        if calls >= call:
             strike()
-        return None
 
     model.register_forward_pre_hook(count)
 
