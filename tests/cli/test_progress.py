@@ -401,3 +401,20 @@ def test_report_that_draws_nothing_costs_the_server_nothing(
     for status in reports:
         watcher.report(status)
     assert (time.process_time() - began_s) / len(reports) < 50e-6  # 1e-6 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("lower learning_rate", "lower learning_rate"),
+        ("first\nsecond", "first"),
+        (
+            "worker 2 failed:\nTraceback:\n  frame\nValueError: why\n",
+            "worker 2 failed: ValueError: why",
+        ),
+        ("said:", "said:"),
+        ("", ""),
+    ],
+)
+def test_errors_of_several_lines_are_told_in_one(error: str, line: str) -> None:
+    assert wording.in_one_line(error) == line

@@ -142,10 +142,12 @@ def _conclude(comparison: "Comparison", folder: Path, interrupted_by: str) -> No
 
 
 def _list(state: str, lines: list[str]) -> None:
+    from hybridmpi.cli.progress.wording import in_one_line
+
     if not lines:
         return
     click.echo(f"{len(lines)} {state}:")
     for line in lines[:_LISTED]:
-        click.echo(f"  {line.splitlines()[0]}")
+        click.echo(f"  {in_one_line(line)}")
     if len(lines) > _LISTED:
         click.echo(f"  ... and {len(lines) - _LISTED} more")

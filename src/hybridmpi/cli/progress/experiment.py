@@ -92,7 +92,7 @@ def watch_runs() -> Iterator[Lines]:
 
 def _how(how: Ended | Exception) -> str:
     if isinstance(how, Exception):
-        return f"broken, {type(how).__name__}: {how}"
+        return wording.in_one_line(f"broken, {type(how).__name__}: {how}")
     if how.status == "failed":
-        return f"failed: {how.reason}"
+        return f"failed: {wording.in_one_line(how.reason)}"
     return f"{how.status} in {wording.duration(how.seconds)}"

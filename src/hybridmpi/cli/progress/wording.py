@@ -18,6 +18,12 @@ def left(seconds: float | None) -> str:
     return "" if seconds is None else f"{duration(seconds)} left"
 
 
+def in_one_line(error: str) -> str:
+    """Write an error's first line; where a traceback follows it, the exception."""
+    first, *others = error.strip().splitlines() or [""]
+    return f"{first} {others[-1].strip()}" if others and first.endswith(":") else first
+
+
 def loss(value: float | None) -> str:
     """Write a loss; None is one that is not known yet."""
     if value is None:
