@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
     },
     "experiments": {
-        *("engines", "runlog", "config", "launcher", "launched", "resources"),
+        *("engines", "runlog", "config", "core", "launcher", "launched", "resources"),
         *("environment", "errors"),
     },
     "doctor": {"runlog", "launcher", "supervise", "resources", "environment", "errors"},
