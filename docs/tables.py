@@ -16,6 +16,7 @@ from typing import Any
 
 from hybridmpi.config import Job
 from hybridmpi.config.fields import changes_of
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.core.presets import PRESETS
 from hybridmpi.runlog import schema
 
@@ -77,7 +78,7 @@ def run_file_tables() -> dict[str, str]:
             ("column", "type", "meaning"),
             ((f"`{c.name}`", KINDS[c.dtype[0]], c.meaning) for c in table.columns),
         )
-        for table in (*schema.LOGS, schema.WORKERS, schema.SNAPSHOTS)
+        for table in (*schema.tables_with(CLASSIFICATION), schema.SNAPSHOTS)
     }
 
 

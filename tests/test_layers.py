@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "started": {"environment", "errors"},
     "slurm": {"launcher", "started", "environment", "errors"},
     "config": {"core", "paths", "text_files", "errors"},
-    "runlog": {"errors"},
+    "runlog": {"core", "errors"},
     "checkpoints": {"runlog", "errors"},
     "learning": {"core", "errors"},
     "transport": {"core", "errors"},

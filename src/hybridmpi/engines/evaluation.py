@@ -1,9 +1,10 @@
 """Evaluates snapshots, after training and outside its clock."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
+from hybridmpi.core.metrics import TEST_ACCURACY, TEST_LOSS, TRAIN_LOSS
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import Snapshot
 from hybridmpi.learning.evaluation import evaluate
@@ -22,7 +23,7 @@ def evaluate_snapshots(
     batch_size: int,
     training_samples: int,
     go_on: Callable[[int], bool] = lambda _: True,
-) -> float | None:
+) -> Mapping[str, float] | None:
     """Evaluate snapshots in order, and write each one's result to the run file at once.
 
     Args:
@@ -36,10 +37,11 @@ def evaluate_snapshots(
         go_on: Asked before each snapshot, with the number of those that are done.
 
     Returns:
-        The last snapshot's accuracy on the second set, 0 to 1; None if it was not evaluated.
+        The last snapshot's metrics by name; None if it was not evaluated.
     """
     mean, std = normalisation
     version, on_training, on_held_out = -1, None, None
+    values: dict[str, float] = {}
     for done, snapshot in enumerate(snapshots):
         if not go_on(done):
             left = len(snapshots) - done
@@ -53,14 +55,13 @@ def evaluate_snapshots(
                 )
                 for samples in sets
             )
-        recorder.writer.evaluation(
-            snapshot.time_s,
-            version,
-            snapshot.samples / training_samples,
-            on_training.loss,
-            on_held_out.loss,
-            on_held_out.accuracy,
-        )
+        values = {
+            TRAIN_LOSS.name: on_training.loss,
+            TEST_LOSS.name: on_held_out.loss,
+            TEST_ACCURACY.name: on_held_out.accuracy,
+        }
+        epoch = snapshot.samples / training_samples
+        recorder.writer.evaluation(snapshot.time_s, version, epoch, values)
         recorder.writer.snapshot(snapshot.time_s, version, snapshot.parameters.numpy())
         recorder.writer.flush()
-    return on_held_out.accuracy if on_held_out else None
+    return values or None

@@ -18,6 +18,7 @@ from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.job_check import check_job
 from hybridmpi.engines.learners import Learners
+from hybridmpi.engines.metrics import metrics_of
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
@@ -178,9 +179,9 @@ class Simulation:
         recorder.event(server.end_s, "end", 0, core.stop_reason)
         recorder.flush()
         recorder.writer.final(self.end.parameters.numpy(), core.version)
-        is_whole, accuracy = not interrupted(), None
+        is_whole, values = not interrupted(), None
         if learners is not None:
-            accuracy = evaluate_snapshots(
+            values = evaluate_snapshots(
                 snapshots.taken,
                 recorder,
                 learners.model,
@@ -190,10 +191,11 @@ class Simulation:
                 training_samples=learners.training_samples,
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
-            is_whole = is_whole and accuracy is not None
+            is_whole = is_whole and values is not None
         status = "complete" if is_whole else "stopped"
         recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
-        return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
+        metric, evaluated_on = metrics_of(job)[0], job.data.evaluated_on
+        return Outcome(output, status, core.stop_reason, True, metric, values, evaluated_on)
 
     def _serve(
         self,
@@ -277,7 +279,7 @@ class Simulation:
         """
         check_state(state, self.job, self._layout.size)
         counts, version = state.facts["recorder"]["rows"], state.facts["core"]["version"]
-        beginning = read_beginning(output, counts, version)
+        beginning = read_beginning(output, counts, version, metrics_of(self.job))
         return self._create(output, True, {"resumed_at_version": version}, beginning)
 
     def _create(
@@ -310,6 +312,7 @@ class Simulation:
                 (i + 1, hosts[i], "virtual", sizes[i], i + 1 in delayed)
                 for i in range(section.workers)
             ],
+            metrics=metrics_of(self.job),
             keep_snapshots=self.job.run.keep_snapshots,
             force=force,
             rows=rows,
