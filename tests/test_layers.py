@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("paths", "errors"),
     },
     "__main__": {"cli"},
-    "__init__": {"runlog"},
+    "__init__": {"runlog", "learning"},
 }
 POOL = "experiments/pool.py"  # runs of an experiment on the ranks of mpi4py.futures
 WITHOUT_TORCH = {

@@ -8,13 +8,16 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from hybridmpi.config.changes import Changes
 from hybridmpi.config.paths import AnyPath, PathText
+from hybridmpi.config.problem import ProblemSection, out_of_place, without_fields_of_images
 from hybridmpi.config.schedules import (
     AnyCurve,
     AnySchedule,
@@ -282,6 +285,15 @@ class ModelSection(Table):
     """start from these weights (safetensors)"""
 
 
+class ParameterGroup(Table):
+    """Parameters that are stepped in another way than the others."""
+
+    learning_rate_factor: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 1.0
+    """factor of the learning rate"""
+    weight_decay: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    """in place of the optimizer's own"""
+
+
 class OptimizerSection(Table):
     """The server's optimizer: one of torch.optim, with its options as further fields."""
 
@@ -296,6 +308,9 @@ class OptimizerSection(Table):
     """largest norm of the aggregated gradient"""
     clip_value: Annotated[Positive | None, Changes.RESULT] = None
     """largest absolute value in the aggregated gradient"""
+    groups: Annotated[dict[str, ParameterGroup], Changes.RESULT] = Field(default_factory=dict)
+    """parameters that are stepped in another way: a table for each pattern of names, such as
+    "*.bias"; the first pattern that a name matches counts"""
 
     @field_validator("learning_rate", mode="wrap")
     @classmethod
@@ -392,6 +407,7 @@ class Job(Table):
     run: RunSection
     """when the run ends; set at least run.time_limit_s"""
     method: MethodSection
+    problem: ProblemSection = Field(default_factory=ProblemSection)
     data: DataSection = Field(default_factory=DataSection)
     model: ModelSection = Field(default_factory=ModelSection)
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
@@ -417,6 +433,30 @@ class Job(Table):
             learning_rate = 1.0  # what is wrong is reported with the optimizer itself
         threshold = evaluate_expressions(method["threshold"], learning_rate)
         return {**job, "method": {**method, "threshold": threshold}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_problem(cls, job: Any) -> Any:
+        if isinstance(job, dict) and (names := list(out_of_place(job))):
+            raise ValueError(
+                f"problem.name is '{job['problem']['name']}', which brings its own samples and "
+                f"model, but {' and '.join(names)} {'is' if len(names) == 1 else 'are'} given, "
+                "for images; leave one of them out, or use problem.options"
+            )
+        return job
+
+    @model_validator(mode="after")
+    def _check_images(self) -> Self:
+        if self.problem.options and not self.problem.is_own:
+            raise ValueError(
+                "problem.options go with a problem.name of yours or 'language', 'logistic', "
+                "'quadratic', 'regression'; images are described in [data] and [model]"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_fields_of_images(handler(self))
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:

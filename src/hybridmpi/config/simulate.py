@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from hybridmpi.config.changes import Changes
 from hybridmpi.config.paths import AnyPath
 from hybridmpi.config.schedules import Count, Seconds, Table
+from hybridmpi.config.worker_rule import WorkerRule, values_of
 
 Factor = Annotated[float, Field(strict=True, gt=0, lt=1e9, allow_inf_nan=False)]
 Bandwidth = Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)]
@@ -52,8 +53,15 @@ class SimulateSection(Table):
     """seconds of computing per sample"""
     jitter: Annotated[Jitter, Changes.RESULT_IN_SIMULATION] = Field(default_factory=Jitter)
     """random factor of each compute time"""
-    slowness: Annotated[tuple[Factor, ...], Changes.RESULT_IN_SIMULATION] = (1.0,)
-    """factor of the compute times, per worker: 2 is half as fast"""
+    slowness: Annotated[
+        Annotated[
+            Annotated[tuple[Factor, ...], Tag("list")] | Annotated[WorkerRule, Tag("rule")],
+            Discriminator(lambda given: "rule" if isinstance(given, str) else "list"),
+        ],
+        Changes.RESULT_IN_SIMULATION,
+    ] = (1.0,)
+    """factor of the compute times, per worker: 2 is half as fast; a list, or a rule of the worker's
+    number i from 1: "1 + sqrt(i)" grows with it"""
     latency_s: Annotated[tuple[Seconds, ...], Changes.RESULT_IN_SIMULATION] = (0.0,)
     """seconds that a message takes besides its bytes, per worker"""
     bandwidth_bytes_per_s: Annotated[tuple[Bandwidth, ...], Changes.RESULT_IN_SIMULATION] = ()
@@ -82,6 +90,13 @@ class SimulateSection(Table):
     learning: Annotated[bool, Changes.RESULT_IN_SIMULATION] = True
     """compute gradients; false simulates the protocol alone, without data and model"""
 
+    def slowness_by_worker(self) -> list[float]:
+        """Return the factor of each of the workers 1..N."""
+        if isinstance(self.slowness, str):
+            factors: list[float] = values_of(self.slowness, self.workers).tolist()
+            return factors
+        return [self.slowness[i % len(self.slowness)] for i in range(self.workers)]
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.compute_fixed_s + self.compute_per_sample_s <= 0:
@@ -91,6 +106,8 @@ class SimulateSection(Table):
         for name in ("slowness", "latency_s", "loss"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` is an empty list; give at least one value")
+        if isinstance(self.slowness, str):
+            values_of(self.slowness, self.workers)
         if not self.learning and self.bandwidth_bytes_per_s and self.message_bytes is None:
             raise ValueError(
                 "without a model (learning = false) the size of a message is not known; "

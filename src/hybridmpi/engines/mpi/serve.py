@@ -16,7 +16,6 @@ from hybridmpi.checkpoints.file import State, as_damage, without_prefix
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.checkpoint_facts import check_server
 from hybridmpi.engines.evaluation import evaluate_snapshots
-from hybridmpi.engines.metrics import metrics_of
 from hybridmpi.engines.mpi.agreement import agree, barrier
 from hybridmpi.engines.mpi.checkpointing import Checkpointing
 from hybridmpi.engines.mpi.ends import server_end
@@ -107,7 +106,7 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         with as_damage():
             version = setup.resume.facts["core"]["version"]
             counts = setup.resume.facts["recorder"]["rows"]
-            rows = read_beginning(output, counts, version, metrics_of(job))
+            rows = read_beginning(output, counts, version, setup.problem.described())
         anew = int(setup.was_shared_out_anew)
         resumed = {"resumed_at_version": version, "shared_out_anew": anew}
     workers = [
@@ -138,7 +137,7 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,
         workers=workers,
-        metrics=metrics_of(job),
+        metrics=setup.problem.described(),
         keep_snapshots=job.run.keep_snapshots,
         force=force or setup.resume is not None,
         rows=rows,
@@ -232,7 +231,7 @@ def _serve(
         status,
         core.stop_reason,
         not lost.are_left_alive,
-        metrics_of(job)[0],
+        setup.problem.described()[0],
         values,
         job.data.evaluated_on,
     )
@@ -263,8 +262,8 @@ def _evaluate(
         snapshots,
         recorder,
         setup.model,
+        setup.problem,
         share.evaluation,
-        normalisation=(share.facts.mean, share.facts.std),
         batch_size=setup.evaluation_batch_size,
         training_samples=share.facts.training_samples,
         go_on=go_on,
