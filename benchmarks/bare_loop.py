@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model
 from pss import MEASURED_GRADIENT, pss_mib
 
 LEARNING_RATE = 1e-4

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from hybridmpi.learning.accelerator import Accelerator, choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import GradientComputer
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model, cross_entropy
 
 SHAPES = {
     "mnist_cnn": (1, 28, 28),
@@ -103,6 +103,7 @@ def workers(model: nn.Module, batches: Batches, *, is_bfloat16: bool = False) ->
     accelerator = Accelerator(flat.device, len(parameters)) if flat.device.type != "cpu" else None
     computer = GradientComputer(
         flat,
+        cross_entropy,
         seed=0,
         precision="bfloat16" if is_bfloat16 else "float32",
         accelerator=accelerator,

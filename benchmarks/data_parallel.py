@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from hybridmpi.core.randomness import torch_seed
 from hybridmpi.engines.mpi.agreement import barrier, wait
 from hybridmpi.engines.snapshots import Snapshot, SnapshotTaker
 from hybridmpi.learning.flat import flatten
-from hybridmpi.learning.models import build_model
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
@@ -68,12 +67,11 @@ def train_data_parallel(
 
 
 def _train(ranks: "Ranks", setup: "Setup", job: "Job", learning_rate: float) -> SnapshotTaker:
-    facts, batches = setup.share.facts, setup.share.batches
+    batches = setup.share.batches
     assert batches is not None
     assert job.run.time_limit_s is not None
-    model = build_model(
-        job.model.name, input_shape=facts.shape, num_classes=facts.num_classes, seed=job.run.seed
-    )
+    torch.manual_seed(torch_seed(job.run.seed, "initial parameters"))
+    model = setup.problem.model()
     parallel = DistributedDataParallel(model)
     optimizer = torch.optim.SGD(parallel.parameters(), lr=learning_rate)
     worker, taker, step = ranks.comm.rank, SnapshotTaker(job.evaluation.every_s, None), 0
@@ -85,9 +83,8 @@ def _train(ranks: "Ranks", setup: "Setup", job: "Job", learning_rate: float) -> 
         telling = dist.broadcast(is_last, 0, async_op=True)
         if worker in setup.delayed:
             time.sleep(setup.delays.delay_s(worker, step))
-        inputs, labels = batches.get(step)
         optimizer.zero_grad()
-        functional.cross_entropy(parallel(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        setup.problem.loss(parallel, batches.get(step)).backward()  # type: ignore[no-untyped-call]
         assert telling is not None
         telling.wait()
         now_s = time.perf_counter() - began_s

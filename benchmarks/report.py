@@ -83,7 +83,8 @@ def write_run(path: Path, preset: str, rate: float, seed: int, num_gradients: in
     for time_s in np.linspace(0, DURATION_S, NUM_EVALUATIONS):
         loss = 2.3 * np.exp(-rate * time_s) + rng.normal(0, 0.01)
         accuracy = 0.9 - 0.8 * np.exp(-rate * time_s) + rng.normal(0, 0.005)
-        writer.evaluation(time_s, int(time_s), time_s / 10, loss, loss + 0.01, accuracy)
+        values = {"train_loss": loss, "test_loss": loss + 0.01, "test_accuracy": accuracy}
+        writer.evaluation(time_s, int(time_s), time_s / 10, values)
     writer.final(np.zeros(SIZE, np.float32), num_gradients // threshold)
     writer.close("complete", duration_s=DURATION_S, bytes_sent=4 * SIZE * num_gradients)
 

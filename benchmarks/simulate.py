@@ -31,7 +31,7 @@ from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.status import Status
 from hybridmpi.learning.flat import state_dict
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model
 
 WORKERS = 25
 REPEATS = 5

@@ -113,15 +113,17 @@ def report(result: dict[str, Any], as_json: bool) -> None:
 def network(job: Path, settings: tuple[str, ...]) -> str:
     """Return, as JSON, what a bare loop must know of the job's model and data."""
     from hybridmpi.config import load_job
-    from hybridmpi.engines.data import LoadedData
+    from hybridmpi.engines.problem import source_of
+    from hybridmpi.learning.models import ImageModel
 
     resolved = load_job(job, settings)
-    facts = LoadedData(resolved, 1).facts
+    model = source_of(resolved).make().model
+    assert isinstance(model, ImageModel)
     return json.dumps(
         {
             "name": resolved.model.name,
-            "input_shape": facts.shape,
-            "num_classes": facts.num_classes,
+            "input_shape": model.input_shape,
+            "num_classes": model.num_classes,
             "batch_size": resolved.data.batch_size,
         }
     )

@@ -256,13 +256,10 @@ class Trainer:
         accuracies = []
         if setup.share.evaluation is not None:
             torch.set_num_threads(self.ranks.cores)  # the other ranks are asleep
-            _, (inputs, labels) = setup.share.evaluation
-            mean, std = setup.share.facts.mean, setup.share.facts.std
+            _, held_out = setup.share.evaluation
             for snapshot in taken:
-                result = evaluate(
-                    setup.model, snapshot.parameters, inputs, labels, mean=mean, std=std
-                )
-                accuracies.append(result.accuracy)
+                found = evaluate(setup.model, setup.problem, snapshot.parameters, held_out)
+                accuracies.append(found["accuracy"])
             torch.set_num_threads(self.ranks.threads)
         barrier(self.ranks.comm)
         return np.array([snapshot.time_s for snapshot in taken]), np.array(accuracies)
@@ -278,7 +275,7 @@ def time_gradient(ranks: "Ranks", setup: "Setup") -> float:
     seconds = []
     if ranks.comm.rank == 1:
         assert setup.share.batches is not None
-        computer = GradientComputer(setup.model, seed=0)
+        computer = GradientComputer(setup.model, setup.problem.loss, seed=0)
         parameters, gradient = torch.zeros(2, setup.layout.size)
         for batch in range(TIMED_GRADIENTS):
             began_s = time.perf_counter()

@@ -99,22 +99,19 @@ def run_hybridmpi(job: "Job") -> float:
 def run_loops(ranks: "Ranks", setup: "Setup", job: "Job", seconds: float) -> float:
     """Return the gradients/s of one plain torch loop per worker, together."""
     import torch
-    from torch.nn import functional
 
+    from hybridmpi.core.randomness import torch_seed
     from hybridmpi.engines.mpi.agreement import barrier
-    from hybridmpi.learning.models import build_model
 
-    facts, batches = setup.share.facts, setup.share.batches
-    model = build_model(
-        job.model.name, input_shape=facts.shape, num_classes=facts.num_classes, seed=job.run.seed
-    )
+    batches = setup.share.batches
+    torch.manual_seed(torch_seed(job.run.seed, "initial parameters"))
+    model = setup.problem.model()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     barrier(ranks.comm)
     began_s, count = time.perf_counter(), 0
     while batches is not None and time.perf_counter() - began_s < seconds:
-        inputs, labels = batches.get(count)
         optimizer.zero_grad()
-        functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        setup.problem.loss(model, batches.get(count)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         count += 1
     rate = count / (time.perf_counter() - began_s) if count else 0.0

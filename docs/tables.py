@@ -10,11 +10,13 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hybridmpi.config import Job
+from hybridmpi.config.fields import changes_of
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.core.presets import PRESETS
 from hybridmpi.runlog import schema
 
@@ -56,8 +58,8 @@ def job_tables() -> dict[str, str]:
     """Return the tables of jobs.md by heading."""
     sections = {
         f"`[{name}]`": markdown(
-            ("field", "value", "default", "meaning"),
-            fields(DEFINITIONS[field.annotation.__name__]),
+            ("field", "value", "default", "changes", "meaning"),
+            marked(name, fields(DEFINITIONS[field.annotation.__name__])),
         )
         for name, field in Job.model_fields.items()
         if field.annotation
@@ -76,7 +78,7 @@ def run_file_tables() -> dict[str, str]:
             ("column", "type", "meaning"),
             ((f"`{c.name}`", KINDS[c.dtype[0]], c.meaning) for c in table.columns),
         )
-        for table in (*schema.LOGS, schema.WORKERS, schema.SNAPSHOTS)
+        for table in (*schema.tables_with(CLASSIFICATION), schema.SNAPSHOTS)
     }
 
 
@@ -92,6 +94,12 @@ def fields(table: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         )
         for name, field in table["properties"].items()
     ]
+
+
+def marked(section: str, rows: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Put what each field of a section changes before its meaning."""
+    for name, *rest, meaning in rows:
+        yield name, *rest, changes_of(f"{section}.{name.strip('`')}").value, meaning
 
 
 def schedules() -> str:

@@ -62,7 +62,12 @@ def small_run(new_run: Callable[..., RunWriter]) -> Path:
     writer.append(STEPS, STEPS.to_array(steps))
     writer.event(9.0, "non-finite", 2, "loss NaN", 3)
     for time_s, version, accuracy in ((0.0, 0, 0.1), (10.0, 1, 0.5), (30.0, 2, 0.6)):
-        writer.evaluation(time_s, version, version * 0.1, 2.0 - accuracy, 2.5 - accuracy, accuracy)
+        writer.evaluation(
+            time_s,
+            version,
+            version * 0.1,
+            {"train_loss": 2.0 - accuracy, "test_loss": 2.5 - accuracy, "test_accuracy": accuracy},
+        )
     writer.final(np.array([0, 1, 2, 3, 4, 5, 41.0], np.float32), 2)
     writer.close("complete", duration_s=30.0)
     return writer.path
@@ -86,7 +91,16 @@ def write_run(new_run: Callable[..., RunWriter]) -> Callable[..., Path]:
         writer = new_run(path, config=config, attributes={"engine": engine})
         gain = 0.02 + 0.001 * seed if preset == "hybrid" else 0.0
         for time_s in (0.0, end_s / 2, end_s):
-            writer.evaluation(time_s, 0, 0.0, 2.0 - gain, 2.0 - gain, 0.6 + 0.01 * seed + gain)
+            writer.evaluation(
+                time_s,
+                0,
+                0.0,
+                {
+                    "train_loss": 2.0 - gain,
+                    "test_loss": 2.0 - gain,
+                    "test_accuracy": 0.6 + 0.01 * seed + gain,
+                },
+            )
         if status == "running":
             writer.flush()
         else:

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "started": {"environment", "errors"},
     "slurm": {"launcher", "started", "environment", "errors"},
     "config": {"core", "paths", "text_files", "errors"},
-    "runlog": {"errors"},
+    "runlog": {"core", "errors"},
     "checkpoints": {"runlog", "errors"},
     "learning": {"core", "errors"},
     "transport": {"core", "errors"},
@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
     },
     "experiments": {
-        *("engines", "runlog", "config", "launcher", "launched", "resources"),
+        *("engines", "runlog", "config", "core", "launcher", "launched", "resources"),
         *("environment", "errors"),
     },
     "doctor": {"runlog", "launcher", "supervise", "resources", "environment", "errors"},
@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("paths", "errors"),
     },
     "__main__": {"cli"},
-    "__init__": {"runlog"},
+    "__init__": {"runlog", "learning"},
 }
 POOL = "experiments/pool.py"  # runs of an experiment on the ranks of mpi4py.futures
 WITHOUT_TORCH = {

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from hybridmpi.core.metrics import TEST_ACCURACY
 from hybridmpi.experiments.arms import Arm, is_flagged
-from hybridmpi.experiments.metrics import TEST_ACCURACY
+from hybridmpi.experiments.metrics import shown
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.study import Cell
@@ -28,9 +29,12 @@ def gain_of(found: Findings, method: str, cell: Cell) -> Gain | None:
     """Return a method's gain over the reference in a cell; None without pairs."""
     arms = Arm(method, cell), Arm(found.study.variants[0], cell)
     pairs = pair_runs(found.study, found.digests, *arms)
-    difference = pairs.compare(outcome_named(TEST_ACCURACY.column))
+    difference = pairs.compare(outcome_named(TEST_ACCURACY.name))
     if difference.mean is None:
         return None
     low, high = difference.interval() or (difference.mean, difference.mean)
-    scale, flagged = TEST_ACCURACY.scale, [is_flagged(found.study, found.digests, a) for a in arms]
+    scale, flagged = (
+        shown(TEST_ACCURACY).scale,
+        [is_flagged(found.study, found.digests, a) for a in arms],
+    )
     return Gain(scale * difference.mean, scale * (high - low) / 2, any(flagged))

@@ -15,10 +15,11 @@ from findings.experiments import NAMES, hypotheses, planned, question
 from findings.fairness import FAIRNESS
 from findings.numbers import findings_of, tuning_of
 from hybridmpi.config.experiment import label
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.experiments.arms import Arm, is_flagged
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.document import TableOf, Tone
-from hybridmpi.experiments.metrics import METRICS, Metric
+from hybridmpi.experiments.metrics import ShownMetric, by_name
 from hybridmpi.experiments.names import field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison, compare_pairs
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
@@ -30,6 +31,7 @@ from hybridmpi.experiments.report.rows import NOTHING, difference_text
 from hybridmpi.experiments.report.verdicts import p_text, verdict_section
 from hybridmpi.experiments.study import Cell
 
+METRICS = by_name(CLASSIFICATION)
 ACCURACY = "test_accuracy"
 FLAG = "†"  # beside the number of an arm with flagged runs
 Where = Mapping[str, Any]
@@ -268,7 +270,7 @@ def _mean(found: Findings, arm: Arm, outcome: str) -> float:
     return fmean(values) if values else float("nan")
 
 
-def _metric(outcome: str) -> Metric:
+def _metric(outcome: str) -> ShownMetric:
     return METRICS[outcome.removesuffix("_end")]
 
 
@@ -280,10 +282,10 @@ def _value_text(outcome: str, mean: float) -> str:
     if outcome.removesuffix("_end") not in METRICS:
         return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
     metric = _metric(outcome)
-    return f"{metric.value(mean)} %" if metric.unit == "fraction" else metric.value(mean)
+    return f"{metric.value(mean)} %" if metric.is_fraction else metric.value(mean)
 
 
-def _in_words(metric: Metric, difference: PairedComparison) -> str:
+def _in_words(metric: ShownMetric, difference: PairedComparison) -> str:
     mean, _, interval = difference_text(metric, difference).partition(" ")
     return f"{mean} {metric.difference_unit} {interval}".strip()
 

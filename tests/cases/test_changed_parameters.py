@@ -16,8 +16,10 @@ from hybridmpi.errors import RunFailed
 from hybridmpi.learning.evaluation import evaluate
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import GradientComputer
+from hybridmpi.learning.problems.images import classification, cross_entropy, image_samples
 
 SHAPE = (1, 1, FEATURES)
+PROBLEM = classification("changes", SHAPE, CLASSES)
 
 
 class FixedBatches:
@@ -39,13 +41,13 @@ def test_neither_training_nor_evaluation_writes_to_the_version_in_force(name: st
     parameters = 3 * flatten(model)
     before = parameters.clone()
     flat = FlatModel(model)
-    computer = GradientComputer(flat, seed=0)
+    computer = GradientComputer(flat, cross_entropy, seed=0)
     push = torch.zeros(flat.layout.size)
     for n in range(8):
         assert computer.compute(FixedBatches(), 1, n, parameters, push) is not None
         assert torch.equal(parameters, before)
     for _ in range(2):
-        evaluate(flat, parameters, *FixedBatches().get(0), batch_size=4)
+        evaluate(flat, PROBLEM, parameters, image_samples(*FixedBatches().get(0)), batch_size=4)
         assert torch.equal(parameters, before)
 
 
@@ -53,7 +55,7 @@ def test_neither_training_nor_evaluation_writes_to_the_version_in_force(name: st
 def test_a_gradient_depends_on_the_version_and_the_batch_alone(name: str) -> None:
     flat = FlatModel(models()[name])
     parameters = 3 * flatten(flat.model)
-    computer = GradientComputer(flat, seed=0)
+    computer = GradientComputer(flat, cross_entropy, seed=0)
 
     def push(n: int) -> tuple[float, Tensor]:
         row = torch.full((flat.layout.size,), torch.nan)
@@ -64,12 +66,17 @@ def test_a_gradient_depends_on_the_version_and_the_batch_alone(name: str) -> Non
     first = {n: push(n) for n in (0, 1, 2)}
     other = 2 * parameters
     computer.compute(FixedBatches(), 1, 3, other, torch.zeros(flat.layout.size))
-    first_result = evaluate(flat, parameters, *FixedBatches().get(9), batch_size=4)
+    first_result = evaluate(
+        flat, PROBLEM, parameters, image_samples(*FixedBatches().get(9)), batch_size=4
+    )
     for n in (2, 0, 1):
         loss, row = push(n)
         assert loss == first[n][0]
         assert torch.equal(row, first[n][1])
-    assert evaluate(flat, parameters, *FixedBatches().get(9), batch_size=4) == first_result
+    assert (
+        evaluate(flat, PROBLEM, parameters, image_samples(*FixedBatches().get(9)), batch_size=4)
+        == first_result
+    )
 
 
 @pytest.mark.parametrize("name", sorted(models().keys() - {"late"}))
@@ -79,7 +86,7 @@ def test_in_memory_of_the_workers_own_the_gradient_is_the_same_without_a_copy(na
         flat = FlatModel(models()[name])
         versions = [3 * flatten(flat.model), 2 * flatten(flat.model)]
         own, row = torch.empty(flat.layout.size), torch.empty(flat.layout.size)
-        computer = GradientComputer(flat, seed=0)
+        computer = GradientComputer(flat, cross_entropy, seed=0)
         for n in range(4):
             own.copy_(versions[n % 2])  # as a message would
             computer.compute(FixedBatches(), 1, n, own, row, may_write=may_write)
@@ -92,7 +99,9 @@ def test_the_gradient_is_that_at_the_changed_parameters() -> None:
     flat = FlatModel(models()["clamps"])
     parameters = 3 * flatten(flat.model)
     row = torch.zeros(flat.layout.size)
-    found = GradientComputer(flat, seed=0).compute(FixedBatches(), 1, 0, parameters, row)
+    found = GradientComputer(flat, cross_entropy, seed=0).compute(
+        FixedBatches(), 1, 0, parameters, row
+    )
     plain = Changing(lambda _: None)
     for key, view in flat.layout.views(parameters).items():
         if key != "kept":
@@ -114,7 +123,7 @@ def test_a_parameter_that_is_replaced_late_ends_the_run() -> None:
 
     flat = FlatModel(Changing(replaces, begins_at=1))
     parameters, row = flatten(flat.model), torch.zeros(flat.layout.size)
-    computer = GradientComputer(flat, seed=0)
+    computer = GradientComputer(flat, cross_entropy, seed=0)
     computer.compute(FixedBatches(), 1, 0, parameters, row)
     with pytest.raises(RunFailed, match="another parameter in the place of its 'weight'"):
         computer.compute(FixedBatches(), 1, 1, parameters, row)

@@ -16,6 +16,7 @@ from hybridmpi.learning.evaluation import evaluate
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import GradientComputer
 from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.problems.images import classification, cross_entropy, image_samples
 from hybridmpi.learning.update import Update
 
 
@@ -29,12 +30,11 @@ def test_a_model_that_changes_its_inputs_does_not_change_the_data(kind: str) -> 
     before = inputs.clone(), labels.clone()
     flat = FlatModel(NormalisesInPlace((1, 1, 12), 4))
     parameters, row = flatten(flat.model), torch.zeros(flat.layout.size)
-    batches = Batches(
-        inputs, labels, batch_size=8, seed=0, worker=1, mean=normalised, std=normalised
-    )
-    GradientComputer(flat, seed=0).compute(batches, 1, 0, parameters, row)
+    samples = image_samples(inputs, labels, mean=normalised, std=normalised)
+    batches = Batches(samples, batch_size=8, seed=0, worker=1)
+    GradientComputer(flat, cross_entropy, seed=0).compute(batches, 1, 0, parameters, row)
     first, second = (
-        evaluate(flat, parameters, inputs, labels, mean=normalised, std=normalised)
+        evaluate(flat, classification("changes", (1, 1, 12), 4), parameters, samples)
         for _ in range(2)
     )
     assert first == second
@@ -44,7 +44,8 @@ def test_a_model_that_changes_its_inputs_does_not_change_the_data(kind: str) -> 
 
 def test_changing_a_batch_does_not_change_the_next_one() -> None:
     data_set = words(None)
-    batches = Batches(data_set.train_inputs, data_set.train_labels, batch_size=8, seed=0, worker=1)
+    samples = image_samples(data_set.train_inputs, data_set.train_labels)
+    batches = Batches(samples, batch_size=8, seed=0, worker=1)
     inputs, labels = batches.get(0)
     before = inputs.clone(), labels.clone()
     inputs.zero_()
@@ -58,8 +59,9 @@ def test_only_parameters_make_a_gradient_non_finite() -> None:
     flat = FlatModel(Causal((1, 1, 12), 4))
     parameters, row = flatten(flat.model), torch.zeros(flat.layout.size)
     data_set = words(None)
-    batches = Batches(data_set.train_inputs, data_set.train_labels, batch_size=8, seed=0, worker=1)
-    computer = GradientComputer(flat, seed=0)
+    samples = image_samples(data_set.train_inputs, data_set.train_labels)
+    batches = Batches(samples, batch_size=8, seed=0, worker=1)
+    computer = GradientComputer(flat, cross_entropy, seed=0)
     gradient = computer.compute(batches, 1, 0, parameters, row)
     assert gradient is not None
     assert gradient.is_finite

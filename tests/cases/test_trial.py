@@ -13,7 +13,7 @@ from hybridmpi.config.load import parse_job
 from hybridmpi.engines.learners import Learners
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import flatten
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model
 
 SHAPE = (1, 8, 8)
 

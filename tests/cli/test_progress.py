@@ -18,6 +18,7 @@ from hybridmpi.cli.progress.panel import LivePanel, is_fit
 from hybridmpi.cli.progress.recent import Recent
 from hybridmpi.cli.progress.screen import Screen
 from hybridmpi.cli.progress.summary import summary
+from hybridmpi.core.metrics import TEST_ACCURACY
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.status import Status
 
@@ -33,7 +34,10 @@ STATUS = Status(
     train_loss=0.5,
     fraction=0.25,
 )
-OUTCOME = Outcome(Path("runs/my run.h5"), "complete", "time limit", True, 0.97, "test")
+VALUES = {"test_accuracy": 0.97, "test_loss": 0.1, "train_loss": 0.1}
+OUTCOME = Outcome(
+    Path("runs/my run.h5"), "complete", "time limit", True, TEST_ACCURACY, VALUES, "test"
+)
 
 
 class Clock:
@@ -361,7 +365,7 @@ class TestSummary:
         assert third == "  gradients            2,000"
 
     def test_stopped_run(self) -> None:
-        outcome = replace(OUTCOME, status="stopped", reason="SIGUSR1", accuracy=None)
+        outcome = replace(OUTCOME, status="stopped", reason="SIGUSR1", values=None)
         first, second, *_ = summary(outcome, STATUS).plain.splitlines()
         assert first == "stopped by SIGUSR1"
         assert second == "  test accuracy  not evaluated"

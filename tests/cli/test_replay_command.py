@@ -160,7 +160,7 @@ def schema(path: Path) -> None:
         (Path.unlink, "'run.h5' is not there; there are no .h5 files"),
         (cut_off, "'run.h5' is cut off after"),
         (text, "'run.h5' is not an HDF5 file; name a run file of hybridmpi"),
-        (schema, "'run.h5' has schema version 99, but this hybridmpi reads 1"),
+        (schema, "'run.h5' has schema version 99, but this hybridmpi reads versions up to 1"),
         (missing_data, "No such file or directory: 'data/data.pt'"),
     ],
 )

@@ -31,7 +31,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert experiment.seeds == (0, 1)
     assert experiment.engine == "simulate"
     assert experiment.compared == ("sync",)
-    assert experiment.decision.smallest_difference == 0.005
+    assert (experiment.decision.outcome, experiment.decision.margin) == (None, None)
 
 
 def test_axes_have_dotted_names_however_they_are_written(tmp_path: Path) -> None:
@@ -57,10 +57,8 @@ def test_every_wrong_field_is_named(tmp_path: Path) -> None:
     [
         ('[decision]\nreference = "asink"', "names the variant 'asink'; did you mean 'async'?"),
         (DECISION + 'variants = ["async"]', "holds the reference, 'async', which is not compared"),
-        (DECISION + 'outcome = "test_loss"', "`margin` has no default for test_loss; give the"),
-        (DECISION + 'outcome = "accuracy"', "outcome: must be 'test_accuracy', 'test_loss' or"),
         (DECISION + "level = 1", "decision.level: must be less than 1"),
-        (DECISION + "targets = { loss = [1] }", "decision.targets"),
+        (DECISION + "targets = { test_loss = 1 }", "decision.targets"),
         (DECISION + "[axes]\nrun.seed = [1]", "run.seed cannot be varied; give the experiment's"),
         (DECISION + "[axes]\ndata.batch_size = [8, 8]", "data.batch_size holds 8 twice"),
         (DECISION + "[axes]\ndata.batch_size = []", "axes.data.batch_size: needs at least 1"),

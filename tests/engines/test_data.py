@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from hybridmpi.config.load import parse_job
 from hybridmpi.engines.data import LoadedData
+from hybridmpi.engines.problem import Sharing, source_of
+from hybridmpi.learning.samples import AnySamples
 
 WORKERS = 3
 SAMPLES = 120  # and 24 for testing
@@ -18,12 +20,13 @@ def loaded(seed: int = 0, **data: Any) -> LoadedData:
         "method": {"preset": "async"},
         "data": {"dataset": "synthetic", "batch_size": 4, "options": options, **data},
     }
-    return LoadedData(parse_job(tree, "job"), WORKERS)
+    job = parse_job(tree, "job")
+    return LoadedData(source_of(job).make(), Sharing.of(job), WORKERS)
 
 
-def members(samples: tuple[Tensor, Tensor]) -> set[tuple[float, ...]]:
+def members(samples: AnySamples) -> set[tuple[float, ...]]:
     """Return the samples, which are drawn from real numbers and so differ, with their labels."""
-    inputs, labels = samples
+    inputs, labels = samples.take(torch.arange(len(samples)))
     return {(*x.flatten().tolist(), int(y)) for x, y in zip(inputs, labels, strict=True)}
 
 

@@ -156,10 +156,10 @@ def test_run_is_evaluated_on_the_samples_that_are_held_out(simulate: Simulate) -
     learners = Learners(parse_job(run.config, "run"), WORKERS)
     _, held_out = learners.evaluation
     assert run.final is not None
-    last = evaluate(learners.model, torch.from_numpy(run.final), *held_out)
-    assert len(held_out[1]) == 30
-    assert run.evaluations.test_loss.iloc[-1] == last.loss
-    assert run.evaluations.test_accuracy.iloc[-1] == last.accuracy
+    last = evaluate(learners.model, learners.problem, torch.from_numpy(run.final), held_out)
+    assert len(held_out) == 30
+    assert run.evaluations.test_loss.iloc[-1] == last["loss"]
+    assert run.evaluations.test_accuracy.iloc[-1] == last["accuracy"]
     assert replay(run, parse_job(run.config, "run")).is_match
 
 

@@ -102,6 +102,35 @@ def test_where_things_lie_does_not_matter() -> None:
     assert key(ASYNC, **elsewhere) == key(ASYNC)
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"run": {"time_limit_s": 10, "device": "cpu"}},
+        {"run": {"time_limit_s": 10, "server_threads": 2}},
+        {"run": {"time_limit_s": 10, "transport": "messages"}},
+        {"run": {"time_limit_s": 10, "straggler_limit_s": 5.0}},
+        {"faults": {"min_workers": 2}},
+        {"faults": {"timeout_s": 60.0}},
+        {"faults": {"lost_shard": "drop"}},
+    ],
+)
+def test_what_concerns_ranks_matters_under_mpi_alone(setting: dict[str, Any]) -> None:
+    assert key(ASYNC, **setting) == key(ASYNC)
+    assert key(ASYNC, "mpi", **setting) != key(ASYNC, "mpi")
+
+
+def test_virtual_machine_matters_in_a_simulation_alone() -> None:
+    slow = {"simulate": {"workers": WORKERS, "slowness": [2.0]}}
+    assert key(ASYNC, **slow) != key(ASYNC)
+    assert key(ASYNC, "mpi", **slow) == key(ASYNC, "mpi")
+
+
+@pytest.mark.parametrize("engine", ["simulate", "mpi"])
+def test_what_is_kept_and_how_evaluation_is_cut_does_not_matter(engine: str) -> None:
+    for setting in ({"checkpoint": {"every_s": 9.0}}, {"evaluation": {"batch_size": 10}}):
+        assert key(ASYNC, engine, **setting) == key(ASYNC, engine)
+
+
 def test_delays_of_nobody_do_not_matter() -> None:
     assert key(ASYNC, delays={"fraction": 0.2, "max_s": 9}) == key(ASYNC)  # of 4 workers none
     assert key(ASYNC, delays={"fraction": 0.25, "max_s": 9}) != key(ASYNC)

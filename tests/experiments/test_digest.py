@@ -30,7 +30,9 @@ def test_evaluations_say_what_had_been_spent_by_then(new_run: Callable[..., RunW
     rows["time_s"], rows["worker"] = (1, 8, 9, 29), 1
     writer.append(GRADIENTS, rows)
     for time_s in (0.0, 8.0, 30.0):
-        writer.evaluation(time_s, 0, 0.0, 1.0, 1.0, 0.5)
+        writer.evaluation(
+            time_s, 0, 0.0, {"train_loss": 1.0, "test_loss": 1.0, "test_accuracy": 0.5}
+        )
     writer.close("complete", duration_s=30.0, bytes_sent=400)
     evaluations = digest(read_run(writer.path)).evaluations
     assert evaluations.gradients.tolist() == [0, 2, 4]  # the one at 8 s counts

@@ -29,7 +29,9 @@ def run_with(
     layout = json.dumps({"num_parameters": 6, "size": 7, "entries": [entry, buffer]})
     writer = new_run(layout_json=layout, attributes={"engine": engine})
     for i, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True)):
-        writer.evaluation(float(i), i, 0.0, loss, 2.3, accuracy)
+        writer.evaluation(
+            float(i), i, 0.0, {"train_loss": loss, "test_loss": 2.3, "test_accuracy": accuracy}
+        )
     if event:
         writer.event(1.0, event, 1, "loss NaN", 3)
     writer.close(status, duration_s=3.0)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from hybridmpi import __version__
 from hybridmpi.config.experiment import Experiment
+from hybridmpi.core.revision import PROTOCOL_REVISION
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.folder import RUNS, STOP, check, locked, prepare, state_of
 from hybridmpi.experiments.plan import Plan, PlannedRun, plan
+from hybridmpi.experiments.plan_file import PLAN, read_plan
 from hybridmpi.runlog.writer import RunWriter
 
 BASE = {"run": {"time_limit_s": 10}, "evaluation": {"every_s": 1}, "data": {"root": "here"}}
@@ -38,12 +39,15 @@ def write(new_run: Callable[..., RunWriter], tmp_path: Path) -> Callable[..., Pl
     """Return a function that writes the run file of the first planned run."""
 
     def write(
-        status: str = "complete", config: dict[str, Any] | None = None, **attributes: Any
+        status: str = "complete",
+        config: dict[str, Any] | None = None,
+        file: str = "",
+        **attributes: Any,
     ) -> Any:
         run = planned().runs[0]
-        own = {"engine": "simulate", "num_workers": 25, "hybridmpi_version": __version__}
+        own = {"engine": "simulate", "num_workers": 25, "hybridmpi_version": "0.1.0"}
         writer = new_run(
-            tmp_path / run.file,
+            tmp_path / (file or run.file),
             config=config or run.job.model_dump(mode="json"),
             attributes=own | attributes,
         )
@@ -73,14 +77,15 @@ def test_only_a_run_that_came_to_its_end_is_there(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"hybridmpi_version": "0.0.1"},
+        {"protocol_revision": PROTOCOL_REVISION + 1},
+        {"protocol_revision": "new"},
         {"engine": "mpi"},
         {"num_workers": 24},
         {"config": planned().runs[1].job.model_dump(mode="json")},
         {"config": {"run": {"seed": 3}}},
     ],
 )
-def test_run_of_another_protocol_engine_or_version_is_missing(
+def test_run_of_another_protocol_engine_or_revision_is_missing(
     write: Callable[..., PlannedRun], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     run = write(**changes)
@@ -106,7 +111,8 @@ def test_second_compare_in_one_folder_is_refused_as_long_as_the_first_works(tmp_
 
 def test_folder_is_made_cleared_and_found_again(tmp_path: Path, experiment: Path) -> None:
     folder = tmp_path / "out"
-    assert check(folder, planned())
+    assert check(folder, planned()).runs
+    assert not folder.exists()
     prepare(folder, planned(), experiment)
     assert (folder / "experiment.toml").read_text() == "# as asked\n"
     (folder / RUNS).mkdir()
@@ -115,19 +121,67 @@ def test_folder_is_made_cleared_and_found_again(tmp_path: Path, experiment: Path
         path.touch()
     prepare(folder, planned(), experiment)
     assert not any(path.exists() for path in left_behind)
-    assert not check(folder, planned())
 
 
-def test_data_may_lie_elsewhere_now(tmp_path: Path, experiment: Path) -> None:
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"data": {"root": "there"}},
+        {"run": {"time_limit_s": 10, "device": "cpu"}},
+        {"checkpoint": {"every_s": 5.0}},
+    ],
+)
+def test_fields_that_change_no_result_may_be_others_now(
+    tmp_path: Path, experiment: Path, elsewhere: dict[str, Any]
+) -> None:
     prepare(tmp_path / "out", planned(), experiment)
-    assert not check(tmp_path / "out", planned(BASE | {"data": {"root": "there"}}))
+    prepare(tmp_path / "out", planned(BASE | elsewhere), experiment)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"hybridmpi_version": "9.9", "protocol_revision": PROTOCOL_REVISION}]
+)
+def test_run_counts_by_its_revision_whichever_version_made_it(
+    write: Callable[..., PlannedRun], tmp_path: Path, attributes: dict[str, Any]
+) -> None:
+    run = write(**attributes)
+    assert state_of(tmp_path / run.file, run) == "complete"
+
+
+def test_runs_keep_the_names_that_a_former_version_gave_them(
+    write: Callable[..., PlannedRun], tmp_path: Path, experiment: Path
+) -> None:
+    folder, former = tmp_path / "out", "runs/async-seed0-00former00.h5"
+    prepare(folder, planned(), experiment)
+    plan_file = folder / PLAN
+    plan_file.write_text(plan_file.read_text().replace(planned().runs[0].file, former))
+    write(file=f"out/{former}")
+    found = check(folder, planned())
+    assert [run.file for run in found.runs] == [former, planned().runs[1].file]
+    assert state_of(folder / former, found.runs[0]) == "complete"
+    prepare(folder, planned(), experiment)
+    assert [given["file"] for given in read_plan(folder)["places"]] == [
+        former,
+        planned().runs[1].file,
+    ]
+
+
+def test_file_of_a_former_name_counts_only_for_what_it_holds(
+    write: Callable[..., PlannedRun], tmp_path: Path, experiment: Path
+) -> None:
+    folder, former = tmp_path / "out", "runs/async-seed0-00former00.h5"
+    prepare(folder, planned(), experiment)
+    plan_file = folder / PLAN
+    plan_file.write_text(plan_file.read_text().replace(planned().runs[0].file, former))
+    write(file=f"out/{former}", config=planned().runs[1].job.model_dump(mode="json"))
+    assert check(folder, planned()).runs[0].file == planned().runs[0].file
 
 
 @pytest.mark.parametrize(
     ("base", "changes", "told"),
     [
         (BASE, {"seeds": 2}, r"experiment's: seeds is \[0\], asked for is \[0, 1\]\. Name another"),
-        (BASE | {"model": {"name": "lenet"}}, {}, "model is None, asked for is {'name': 'lenet'}"),
+        (BASE | {"model": {"name": "lenet"}}, {}, "model.name is None, asked for is lenet"),
         (BASE, {"decision": {"reference": "sync"}}, "decision.reference is async, asked for is sy"),
     ],
 )

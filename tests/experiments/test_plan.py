@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from hybridmpi.config.experiment import Experiment
+from hybridmpi.config.experiment import Decision, Experiment
+from hybridmpi.core.metrics import Metric
+from hybridmpi.engines import metrics
 from hybridmpi.errors import UserError
-from hybridmpi.experiments.plan import Plan, plan
-from hybridmpi.experiments.plan_file import read_study, write_best, write_plan
+from hybridmpi.experiments.plan import Plan, outcome_of, plan
+from hybridmpi.experiments.plan_file import as_json, read_study, write_best, write_plan
 from hybridmpi.experiments.study import Place
 
 BASE = {"run": {"time_limit_s": 10}, "evaluation": {"every_s": 1}}
@@ -25,6 +27,10 @@ GIVEN: dict[str, Any] = {
     "axes": {"data": {"batch_size": [8, 16]}},
     "decision": {"reference": "async"},
 }
+METRICS = (
+    Metric("gap", "", False, "f minus its smallest value"),
+    Metric("share", "fraction", True, "share of something"),
+)
 TUNED = {"tune": "optimizer.learning_rate", "tune_seeds": 1, "validation": 0.2}
 RATES = {"axes": {"optimizer.learning_rate": [0.1, 0.2]}}
 
@@ -45,6 +51,53 @@ def test_same_protocol_is_run_once() -> None:
     shared = [{place.variant for place in run.places} for run in runs]
     assert shared.count({"async", "async-sum"}) == 4
     assert shared.count({"hybrid"}) == 4
+
+
+def decision(**fields: Any) -> dict[str, Any]:
+    return {"decision": {"reference": "async", **fields}}
+
+
+def test_first_metric_decides_by_half_a_point_where_nothing_else_is_asked() -> None:
+    question = planned().question
+    assert (question.outcome, question.margin) == ("test_accuracy", 0.005)
+    assert as_json(planned())["experiment"]["decision"]["outcome"] == "test_accuracy"
+    asked = planned(**decision(outcome="test_loss", margin=0.1, targets={"train_loss": [1.0]}))
+    assert (asked.question.outcome, asked.question.margin) == ("test_loss", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"outcome": "accuracy"},
+            "decision.outcome: there is no metric 'accuracy'; these runs are measured by "
+            "test_accuracy, test_loss, train_loss",
+        ),
+        ({"targets": {"loss": [1]}}, "decision.targets: there is no metric 'loss'; these runs are"),
+        ({"outcome": "test_loss"}, "`margin` has no default for test_loss; give the difference"),
+    ],
+)
+def test_outcome_is_a_metric_of_the_runs(fields: dict[str, Any], told: str) -> None:
+    assert told in message(**decision(**fields))
+
+
+def test_outcome_follows_from_the_metrics_of_the_problem() -> None:
+    assert outcome_of(Decision(reference="async", margin=1.0), METRICS) == METRICS[0]
+    assert outcome_of(Decision(reference="async", outcome="share"), METRICS) == METRICS[1]
+    with pytest.raises(
+        UserError, match="no metric 'test_accuracy'; these runs are measured by gap"
+    ):
+        outcome_of(Decision(reference="async", outcome="test_accuracy"), METRICS)
+
+
+def test_runs_that_are_measured_differently_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        metrics, "metrics_of", lambda job: METRICS[: job.method.preset == "async" or 2]
+    )
+    told = message(**decision(margin=1.0))
+    assert "variant 'async', data.batch_size = 8 is measured by gap, and variant 'hybrid'" in told
 
 
 def test_all_variants_have_the_same_seeds() -> None:

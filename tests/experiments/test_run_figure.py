@@ -47,7 +47,7 @@ def test_run_with_evaluations_alone_is_drawn(
     new_run: Callable[..., RunWriter], tmp_path: Path
 ) -> None:
     writer = new_run()
-    writer.evaluation(0.0, 0, 0.0, 2.3, 2.3, 0.1)
+    writer.evaluation(0.0, 0, 0.0, {"train_loss": 2.3, "test_loss": 2.3, "test_accuracy": 0.1})
     writer.close("failed")
     save_run_figure(read_run(writer.path), tmp_path / "one.png")
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")

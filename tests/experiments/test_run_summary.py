@@ -42,7 +42,7 @@ def test_summary_names_the_set_that_a_tuning_run_is_evaluated_on(
     new_run: Callable[..., RunWriter],
 ) -> None:
     writer = new_run(attributes={"evaluated_on": "validation"})
-    writer.evaluation(0.0, 0, 0.0, 2.0, 2.5, 0.1)
+    writer.evaluation(0.0, 0, 0.0, {"train_loss": 2.0, "test_loss": 2.5, "test_accuracy": 0.1})
     writer.close("complete")
     lines = summary_lines(writer.path)
     assert lines["validation accuracy"].split() == ["10.00%", "-", "10.00%"]

@@ -48,6 +48,8 @@ def test_best_is_the_mean_over_seeds_of_the_interval_mean_where_no_run_failed(
         value = values[place.variant, rate][place.seed - 1_000_000]
         writer = new_run(tmp_path / run.file)
         for time_s in (0.0, 10.0):
-            writer.evaluation(time_s, 0, 0.0, *(3 * [0.5 if value is None else value]))
+            names = ("train_loss", "test_loss", "test_accuracy")
+            measured = dict.fromkeys(names, 0.5 if value is None else value)
+            writer.evaluation(time_s, 0, 0.0, measured)
         writer.close("complete" if value is not None else "failed")
     assert best_values(made, tmp_path) == {("async", CELL): 0.1, ("sync", CELL): sync_best}

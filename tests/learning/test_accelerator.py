@@ -8,6 +8,7 @@ from hybridmpi.errors import UserError
 from hybridmpi.learning.accelerator import Accelerator, choose_device
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
+from hybridmpi.learning.problems.images import cross_entropy
 
 PROCESSOR = torch.device("cpu")
 
@@ -25,7 +26,7 @@ def model() -> nn.Module:
 
 def computed(accelerator: Accelerator | None, parameters: Tensor) -> tuple[Gradient | None, Tensor]:
     flat, push = FlatModel(model()), torch.full_like(parameters, 7.0)
-    computer = GradientComputer(flat, seed=0, accelerator=accelerator)
+    computer = GradientComputer(flat, cross_entropy, seed=0, accelerator=accelerator)
     return computer.compute(OneBatch(), 1, 3, parameters, push), push
 
 
@@ -44,7 +45,7 @@ def test_gradients_by_way_of_an_accelerator_are_the_same() -> None:
 def test_nothing_is_fetched_of_a_cancelled_batch() -> None:
     parameters = flatten(model())
     there = Accelerator(PROCESSOR, len(parameters))
-    computer = GradientComputer(FlatModel(model()), seed=0, accelerator=there)
+    computer = GradientComputer(FlatModel(model()), cross_entropy, seed=0, accelerator=there)
     push = torch.full_like(parameters, 7.0)
     assert computer.compute(OneBatch(), 1, 0, parameters, push, cancelled=lambda: True) is None
     assert (push == 7).all()
@@ -71,7 +72,7 @@ def test_bfloat16_rounds_the_gradient_but_keeps_it_float32() -> None:
     parameters = flatten(model())
     pushes = []
     for precision in ("float32", "bfloat16"):
-        computer = GradientComputer(FlatModel(model()), seed=0, precision=precision)  # type: ignore[arg-type]
+        computer = GradientComputer(FlatModel(model()), cross_entropy, seed=0, precision=precision)  # type: ignore[arg-type]
         pushes.append(torch.zeros_like(parameters))
         assert computer.compute(OneBatch(), 1, 0, parameters, pushes[-1]) is not None
     assert pushes[1].dtype == torch.float32

@@ -4,8 +4,14 @@ from torch import Tensor, nn
 from hybridmpi.learning.activations import ActivationBytes, activation_bytes
 from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import flatten
+from hybridmpi.learning.problems.images import classification
 
-FLOAT = 4
+FLOAT, LABEL = 4, 8
+
+
+def tried(model: nn.Module, shape: tuple[int, int, int]) -> ActivationBytes:
+    examples = (torch.zeros(1, *shape), torch.zeros(1, dtype=torch.int64))
+    return activation_bytes(classification("tried", shape, 5), model, examples)
 
 
 def wide() -> nn.Module:
@@ -16,14 +22,17 @@ def wide() -> nn.Module:
 
 
 def test_evaluation_counts_what_lives_at_the_same_time() -> None:
-    found = activation_bytes(wide(), (1, 16, 16))
-    assert found.evaluation == FLOAT * (256 + 8 * 256 + 8 * 256)  # input, and both sides of ReLU
+    found = tried(wide(), (1, 16, 16))
+    assert found.evaluation == LABEL + FLOAT * (
+        256 + 8 * 256 + 8 * 256
+    )  # input, and both sides of ReLU
 
 
 def test_training_keeps_more() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(100, 100), *[nn.Tanh() for _ in range(9)])
-    found = activation_bytes(model, (1, 10, 10))
-    assert found.evaluation == FLOAT * 3 * 100
+    model.append(nn.Linear(100, 5))
+    found = tried(model, (1, 10, 10))
+    assert found.evaluation == LABEL + FLOAT * 3 * 100
     assert found.training >= FLOAT * 10 * 100
 
 
@@ -38,7 +47,7 @@ def test_model_and_random_numbers_stay_as_they_were() -> None:
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(), Counting(16, 3))
     model[0].eval()
     before, state = flatten(model), torch.random.get_rng_state()
-    activation_bytes(model, (1, 4, 4))
+    tried(model, (1, 4, 4))
     assert torch.equal(flatten(model), before)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert model[3].calls == 0
@@ -50,7 +59,7 @@ def test_nothing_is_said_of_a_model_that_cannot_be_tried_so() -> None:
         def __deepcopy__(self, memo: object) -> nn.Module:
             raise TypeError("this model is not to be copied")
 
-    assert activation_bytes(Uncopied(4, 2), (1, 1, 4)) == ActivationBytes(0, 0)
+    assert tried(Uncopied(4, 2), (1, 1, 4)) == ActivationBytes(0, 0)
 
 
 def test_as_many_are_evaluated_at_a_time_as_fit_the_room() -> None:

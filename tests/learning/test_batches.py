@@ -4,14 +4,20 @@ from torch.nn.functional import pad
 
 from hybridmpi.core.randomness import generator
 from hybridmpi.errors import UserError
-from hybridmpi.learning.batches import Batches, normalise
+from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.problems.image_batches import normalise
+from hybridmpi.learning.problems.images import image_samples
 
 
 def numbered(count: int, **options: object) -> Batches:
     """Make batches of samples whose only pixel and whose label are their number."""
     numbers = torch.arange(count)
     settings = {"batch_size": 4, "seed": 7, "worker": 2} | options
-    return Batches(numbers.view(-1, 1, 1, 1).float(), numbers, **settings)  # type: ignore[arg-type]
+    of_samples = {
+        key: settings.pop(key) for key in {"mean", "std", "augmentation"} & options.keys()
+    }
+    samples = image_samples(numbers.view(-1, 1, 1, 1).float(), numbers, **of_samples)
+    return Batches(samples, **settings)  # type: ignore[arg-type]
 
 
 def labels(batches: Batches, n: int) -> list[int]:
@@ -90,7 +96,8 @@ def images() -> torch.Tensor:
 
 def augmented(images: torch.Tensor, n: int, *names: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Pair each augmented image of batch n with its original."""
-    batches = Batches(images, torch.arange(40), batch_size=20, seed=1, worker=1, augmentation=names)
+    samples = image_samples(images, torch.arange(40), augmentation=names)
+    batches = Batches(samples, batch_size=20, seed=1, worker=1)
     inputs, chosen = batches.get(n)
     return list(zip(inputs, images[chosen], strict=True))
 

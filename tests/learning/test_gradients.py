@@ -6,7 +6,7 @@ from torch.nn import functional
 from hybridmpi.core.randomness import torch_seed
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import Gradient, GradientComputer
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model, cross_entropy
 
 
 class FixedBatches:
@@ -45,7 +45,7 @@ def test_bits_are_those_of_a_plain_loop(
 ) -> None:
     plain, ours = (build_model(name, input_shape=shape, num_classes=10, seed=1) for _ in range(2))
     flat = FlatModel(ours.eval())
-    computer = GradientComputer(flat, seed=1)
+    computer = GradientComputer(flat, cross_entropy, seed=1)
     batches = FixedBatches(shape, samples)
     # Rows of a buffer begin anywhere: not aligned as a tensor's own memory is.
     pushes = torch.full((2, flat.layout.size + 1), float("nan"))[:, 1:]
@@ -69,7 +69,7 @@ def test_running_statistics_move_in_the_push_only() -> None:
     parameters = flatten(flat.model)
     before = parameters.clone()
     push = torch.zeros(flat.layout.size)
-    computer = GradientComputer(flat, seed=0)
+    computer = GradientComputer(flat, cross_entropy, seed=0)
     computer.compute(FixedBatches((3, 32, 32), 2), 1, 0, parameters, push)
     assert torch.equal(parameters, before)
     views = flat.layout.views(push)
@@ -103,7 +103,7 @@ def test_dropout_is_keyed_by_seed_worker_and_batch(model: nn.Module) -> None:
     batches = FixedBatches((1, 8, 8), 4)
 
     def losses(seed: int, worker: int, numbers: list[int]) -> list[float]:
-        computer = GradientComputer(flat, seed=seed)
+        computer = GradientComputer(flat, cross_entropy, seed=seed)
         push = torch.zeros(flat.layout.size)
         found = [computer.compute(batches, worker, n, parameters, push) for n in numbers]
         return [gradient.loss for gradient in found if gradient]
@@ -119,7 +119,7 @@ def test_model_that_draws_nothing_leaves_the_generator_alone() -> None:
     flat = FlatModel(build_model("lenet", input_shape=(1, 8, 8), num_classes=10, seed=0))
     before = torch.get_rng_state()
     push = torch.zeros(flat.layout.size)
-    GradientComputer(flat, seed=0).compute(
+    GradientComputer(flat, cross_entropy, seed=0).compute(
         FixedBatches((1, 8, 8), 2), 1, 0, flatten(flat.model), push
     )
     assert torch.equal(torch.get_rng_state(), before)
@@ -132,7 +132,7 @@ def test_cancelled_batch_gives_nothing(polls_before_stop: int) -> None:
     flat.model.register_forward_hook(lambda *_: forwards.append(1))
     answers = [False] * polls_before_stop + [True]
     push = torch.zeros(flat.layout.size)
-    gradient = GradientComputer(flat, seed=0).compute(
+    gradient = GradientComputer(flat, cross_entropy, seed=0).compute(
         FixedBatches((1, 8, 8), 2),
         1,
         0,

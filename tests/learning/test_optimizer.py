@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from hybridmpi.errors import UserError
 from hybridmpi.learning.flat import Layout, flatten
-from hybridmpi.learning.models import build_model
 from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.problems.images import build_model
 
 LEARNING_RATES = [0.1, 0.05, 0.02, 0.3]
 

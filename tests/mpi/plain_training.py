@@ -17,7 +17,7 @@ from hybridmpi.config import Job
 from hybridmpi.learning.batches import Batches
 from hybridmpi.learning.datasets import DataSet, load_dataset
 from hybridmpi.learning.flat import Layout, flatten
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.problems.images import build_model, image_samples
 from hybridmpi.learning.shards import shard_indices
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
@@ -40,14 +40,16 @@ def batches_of(job: Job, num_workers: int) -> list[Batches]:
     )
     return [
         Batches(
-            data_set.train_inputs[torch.from_numpy(shard)],
-            data_set.train_labels[torch.from_numpy(shard)],
+            image_samples(
+                data_set.train_inputs[torch.from_numpy(shard)],
+                data_set.train_labels[torch.from_numpy(shard)],
+                mean=data_set.mean,
+                std=data_set.std,
+            ),
             batch_size=job.data.batch_size,
             last_batch=job.data.last_batch,
             seed=job.run.seed,
             worker=worker,
-            mean=data_set.mean,
-            std=data_set.std,
         )
         for worker, shard in enumerate(shards, start=1)
     ]

@@ -13,6 +13,7 @@ from hybridmpi.config.load import parse_job
 from hybridmpi.learning.flat import FlatModel, flatten
 from hybridmpi.learning.gradients import GradientComputer
 from hybridmpi.learning.optimizer import ServerOptimizer
+from hybridmpi.learning.problems.images import cross_entropy
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.run import Run
 
@@ -55,7 +56,7 @@ def recompute(run: Run) -> Tensor:
     model, batches = model_of(job), batches_of(job, WORKERS)
     versions = [flatten(model)]
     flat = FlatModel(model)
-    computer = GradientComputer(flat, seed=job.run.seed)
+    computer = GradientComputer(flat, cross_entropy, seed=job.run.seed)
     section, layout = job.optimizer, flat.layout
     optimizer = ServerOptimizer(
         section.name, layout, options=section.options, clip_norm=section.clip_norm

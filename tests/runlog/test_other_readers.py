@@ -16,6 +16,7 @@ import pytest
 
 from hybridmpi import read_run
 from hybridmpi.config.load import load_job
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.errors import UserError
 from hybridmpi.runlog import file_format
@@ -23,10 +24,10 @@ from hybridmpi.runlog.closed_copy import save_closed_copy
 from hybridmpi.runlog.matlab import save_mat
 from hybridmpi.runlog.reading.damage import damage_told
 from hybridmpi.runlog.run import Run
-from hybridmpi.runlog.schema import LOGS, SNAPSHOTS, WORKERS
+from hybridmpi.runlog.schema import SNAPSHOTS, tables_with
 from hybridmpi.runlog.writer import RunWriter
 
-TABLES = (*LOGS, WORKERS)
+TABLES = tables_with(CLASSIFICATION)
 JOBS = Path(__file__).parents[2] / "jobs"
 # Writes what another run file holds, and is killed before it closes its own.
 KILLED = """

@@ -22,7 +22,7 @@ def show_plan(plan: Plan, folder: Path, processes: int) -> None:
     Raises:
         UserError: If the folder is another experiment's.
     """
-    check(folder, plan)
+    plan = check(folder, plan)
     states = states_of(plan, folder)
     Console(highlight=False).print(_table(plan, states))
     todo = [run for run, state in states.items() if state == "missing"]

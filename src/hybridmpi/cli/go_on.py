@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridmpi.cli.job_options import CHANGEABLE, Task, state_of, task
+from hybridmpi.cli.job_options import Task, state_of, task
 from hybridmpi.errors import UserError
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
 
-_ENDS = ("time_limit_s", "gradient_limit", "step_limit", "epoch_limit")
 _SHOWN = 3
 
 
@@ -118,17 +117,19 @@ def _read(output: Path) -> tuple[str, "Job"]:
 
 
 def _ends_alike(job: "Job", other: "Job") -> bool:
-    return all(getattr(job.run, name) == getattr(other.run, name) for name in _ENDS)
+    from hybridmpi.config.changes import Changes
+    from hybridmpi.config.fields import changes_of, differing_fields
+
+    return all(changes_of(name) != Changes.END for name, *_ in differing_fields(job, other))
 
 
 def _check_same(job: "Job", begun: "Job", output: Path) -> None:
-    from hybridmpi.config.overlay import fields_of
+    from hybridmpi.config.fields import changes_of, differing_fields
 
-    now, then = (dict(fields_of(each.model_dump(mode="json"))) for each in (job, begun))
     other = [
-        f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
-        for name in sorted(now.keys() | then.keys())
-        if now.get(name) != then.get(name) and name not in CHANGEABLE | {"run.output"}
+        f"{name} was {then!r} and is {now!r}"
+        for name, now, then in differing_fields(job, begun)
+        if changes_of(name).makes_another_run("mpi")
     ]
     if other:
         raise UserError(

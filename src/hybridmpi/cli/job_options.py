@@ -35,21 +35,6 @@ resume_option = click.option(
     "The run file beside that folder is replaced by one that begins with what it held then.",
 )
 
-# What may be another when a run goes on: it ends later, or runs elsewhere, but is the same run.
-CHANGEABLE = {
-    *("run.time_limit_s", "run.gradient_limit", "run.step_limit", "run.epoch_limit"),
-    *(
-        "run.straggler_limit_s",
-        "run.non_finite_limit",
-        "run.transport",
-        "run.device",
-        "run.server_threads",
-    ),
-    *("checkpoint.every_s", "checkpoint.every_steps", "checkpoint.keep"),
-    *("faults.timeout_s", "faults.min_workers"),
-    *("data.root", "data.download", "evaluation.batch_size"),
-}
-
 
 class Task(NamedTuple):
     """What is to be run: a job from its beginning, or from a checkpoint on."""
@@ -85,15 +70,17 @@ def task(job: Path | None, settings: Sequence[str], resume: Path | None, engine:
 
 def _from_checkpoint(resume: Path, settings: Sequence[str], engine: str) -> Task:
     from hybridmpi.checkpoints.file import newest, run_file_of
+    from hybridmpi.config.fields import open_to_resumed_runs
     from hybridmpi.config.load import change_job
     from hybridmpi.errors import UserError
 
+    allowed = open_to_resumed_runs() - {"run.output"}  # the run file lies beside the checkpoints
     for setting in settings:
         name = setting.partition("=")[0].strip()
-        if name not in CHANGEABLE:
+        if name not in allowed:
             raise UserError(
                 f"--set {setting}: {name} cannot change when a run goes on; what can is "
-                + ", ".join(sorted(CHANGEABLE))
+                + ", ".join(sorted(allowed))
             )
     path = newest(resume)
     state = state_of(path, engine)

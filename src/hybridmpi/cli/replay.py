@@ -24,7 +24,7 @@ _NOT_EXPECTED_TO_MATCH = 3  # exit code
     multiple=True,
     metavar="FIELD=VALUE",
     help="Ask what if: replace a field of the run's job, e.g. --set method.preset=sync. "
-    "data.root alone only says where the data lie now.",
+    "Fields that only say where a run takes place, such as data.root, leave it the same run.",
 )
 @click.option(
     "--output",
@@ -56,10 +56,17 @@ def replay(
     from hybridmpi.runlog.reader import read_run
 
     run = read_run(run_file)
-    if all(setting.partition("=")[0].strip() == "data.root" for setting in settings):
+    if all(map(_says_only_where, settings)):
         context.exit(_compare(run, change_job(run.config, settings, str(run_file))))
     job = change_job(_with_machine(run), settings, str(run_file))
     _ask_what_if(run, job, output or run_file.with_name(f"{run_file.stem}-what-if.h5"), force)
+
+
+def _says_only_where(setting: str) -> bool:
+    from hybridmpi.config.changes import Changes
+    from hybridmpi.config.fields import changes_of
+
+    return changes_of(setting.partition("=")[0].strip()) == Changes.PLACE
 
 
 def _with_machine(run: "Run") -> dict[str, Any]:

@@ -15,10 +15,8 @@ from hybridmpi.config.paths import AnyPath
 from hybridmpi.config.schedules import Count, Number, Positive, Table
 from hybridmpi.errors import UserError, nearest
 
-Outcome = Literal["test_accuracy", "test_loss", "train_loss"]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 FIRST_TUNING_SEED = 1_000_000
-_ACCURACY_MARGIN = 0.005
 # What the experiment itself sets in every run.
 _OWN_FIELDS = {
     "run.seed": "give the experiment's `seeds`",
@@ -34,28 +32,15 @@ class Decision(Table):
     """the variant that all others are compared with"""
     variants: tuple[str, ...] = ()
     """variants that a verdict is asked for; if not given, all but the reference"""
-    outcome: Outcome = "test_accuracy"
-    """what decides: its interval mean over the evaluation grid"""
+    outcome: str | None = None
+    """what decides: a metric of the runs, by its interval mean over the evaluation grid; if not
+    given, their first one"""
     margin: Positive | None = None
-    """differences of the outcome smaller than this don't matter; 0.005 for test_accuracy"""
+    """differences of the outcome smaller than this don't matter; 0.005 for a fraction"""
     level: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.05
     """error probability over all comparisons together"""
-    targets: dict[Outcome, tuple[Number, ...]] = Field(default_factory=dict)
-    """values whose first crossing is timed, by outcome"""
-
-    @model_validator(mode="after")
-    def _check_margin(self) -> Self:
-        if self.margin is None and self.outcome != "test_accuracy":
-            raise ValueError(
-                f"`margin` has no default for {self.outcome}; give the difference that is too "
-                "small to matter"
-            )
-        return self
-
-    @property
-    def smallest_difference(self) -> float:
-        """The margin, or its default."""
-        return self.margin or _ACCURACY_MARGIN
+    targets: dict[str, tuple[Number, ...]] = Field(default_factory=dict)
+    """values whose first crossing is timed, by metric"""
 
 
 class Experiment(Table):

@@ -8,12 +8,16 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
+from hybridmpi.config.changes import Changes
 from hybridmpi.config.paths import AnyPath, PathText
+from hybridmpi.config.problem import ProblemSection, out_of_place, without_fields_of_images
 from hybridmpi.config.schedules import (
     AnyCurve,
     AnySchedule,
@@ -50,32 +54,32 @@ from hybridmpi.errors import nearest
 class RunSection(Table):
     """When a run ends, and where its file goes."""
 
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63), Changes.RESULT] = 0
     """every random draw is a function of it"""
-    time_limit_s: Positive | None = None
+    time_limit_s: Annotated[Positive | None, Changes.END] = None
     """seconds on the training clock"""
-    gradient_limit: Count | None = None
+    gradient_limit: Annotated[Count | None, Changes.END] = None
     """number of pushes"""
-    step_limit: Count | None = None
+    step_limit: Annotated[Count | None, Changes.END] = None
     """number of server steps"""
-    epoch_limit: Positive | None = None
+    epoch_limit: Annotated[Positive | None, Changes.END] = None
     """passes over the training set, counted in samples pushed by all workers"""
-    output: PathText = "runs/{job}-{preset}-seed{seed}.h5"
+    output: Annotated[PathText, Changes.PLACE] = "runs/{job}-{preset}-seed{seed}.h5"
     """the run file; {job}, {preset} and {seed} are filled in"""
-    transport: Literal["auto", "messages", "shared"] = "auto"
+    transport: Annotated[Literal["auto", "messages", "shared"], Changes.RANKS] = "auto"
     """how gradients and parameters move under MPI: in shared memory within a node, by messages, or
     auto: shared if there is enough of it"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Changes.RANKS] = "auto"
     """where workers compute under MPI: cuda spreads them over a node's GPUs; auto: cuda where there
     is one"""
-    server_threads: Count | None = None
+    server_threads: Annotated[Count | None, Changes.RANKS] = None
     """threads of the server's steps under MPI; by default those that its node's workers leave, at
     least 1"""
-    straggler_limit_s: Seconds = 30.0
+    straggler_limit_s: Annotated[Seconds, Changes.RANKS] = 30.0
     """seconds to wait, at the end, for workers that still compute"""
-    non_finite_limit: Count = 10
+    non_finite_limit: Annotated[Count, Changes.END] = 10
     """the run fails after this many gradients with NaN or infinity in a row"""
-    keep_snapshots: bool = False
+    keep_snapshots: Annotated[bool, Changes.RESULT] = False
     """keep the parameters of every evaluation in the run file"""
 
     @model_validator(mode="after")
@@ -127,17 +131,17 @@ class StaleTable(Table):
 class MethodSection(Table):
     """The method: a preset, and what it leaves open."""
 
-    preset: str = "hybrid"
+    preset: Annotated[str, Changes.RESULT] = "hybrid"
     """a known method; it fixes what is not given below"""
-    threshold: AnySchedule | None = None
+    threshold: Annotated[AnySchedule | None, Changes.RESULT] = None
     """number of buffered gradients that triggers a step; sync, async and ringmaster fix it"""
-    aggregation: Aggregation = "mean"
+    aggregation: Annotated[Aggregation, Changes.RESULT] = "mean"
     """how K gradients become one: mean, sum, or sqrt (sum / sqrt(K))"""
-    after_push: AfterPush | None = None
+    after_push: Annotated[AfterPush | None, Changes.RESULT] = None
     """a worker waits for the step that contains its gradient, or continues at once"""
-    stale: StaleTable | None = None
+    stale: Annotated[StaleTable | None, Changes.RESULT] = None
     """what happens to stale pushes"""
-    broadcast: Literal["waiting", "collective"] = "waiting"
+    broadcast: Annotated[Literal["waiting", "collective"], Changes.RESULT_UNDER_MPI] = "waiting"
     """new parameters go to the workers that wait, or by one Ibcast per step to all"""
 
     @field_validator("preset")
@@ -235,30 +239,32 @@ def _fields_of(preset: Preset) -> dict[str, Any]:
 class DataSection(Table):
     """The training and test set, and how it is shared out."""
 
-    dataset: str = "digits"
+    dataset: Annotated[str, Changes.RESULT] = "digits"
     """digits, mnist, fashion-mnist, cifar10, synthetic, or your own package.module:function"""
-    root: AnyPath | None = None
+    root: Annotated[AnyPath | None, Changes.PLACE] = None
     """folder that holds the data set, packed or unpacked"""
-    download: bool = False
+    download: Annotated[bool, Changes.PLACE] = False
     """download what is missing into root, on one rank per node"""
-    batch_size: Annotated[Count, Field(lt=2**31)] = 32
+    batch_size: Annotated[Count, Field(lt=2**31), Changes.RESULT] = 32
     """samples per gradient"""
-    last_batch: LastBatch = "spread"
+    last_batch: Annotated[LastBatch, Changes.RESULT] = "spread"
     """what happens to the samples of a shard that don't fill a batch at the end of an epoch: spread
     over the epoch's other batches, kept as a short last batch, or dropped from this epoch"""
-    validation: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.0
+    validation: Annotated[float, Field(strict=True, ge=0, le=0.9), Changes.RESULT] = 0.0
     """share of the training set that is held out; runs are evaluated on it instead of the test set,
     for tuning"""
-    shards: Literal["stride", "contiguous", "dirichlet", "dirichlet-equal"] = "stride"
+    shards: Annotated[
+        Literal["stride", "contiguous", "dirichlet", "dirichlet-equal"], Changes.RESULT
+    ] = "stride"
     """stride deals a shuffled set out in turn; contiguous cuts it; dirichlet is non-IID by class,
     and dirichlet-equal with shards of one size"""
-    concentration: Positive = 0.5
+    concentration: Annotated[Positive, Changes.RESULT] = 0.5
     """dirichlet: small is very uneven, large is even"""
-    normalize: bool = True
+    normalize: Annotated[bool, Changes.RESULT] = True
     """subtract the training set's mean and divide by its deviation, per channel"""
-    augmentation: tuple[Literal["flip", "crop"], ...] = ()
+    augmentation: Annotated[tuple[Literal["flip", "crop"], ...], Changes.RESULT] = ()
     """flip left and right at random; crop at random after padding by 4 pixels"""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: Annotated[dict[str, JsonValue], Changes.RESULT] = Field(default_factory=dict)
     """synthetic: samples, shape, classes, seed; your own function: its keyword arguments"""
 
     @property
@@ -270,13 +276,22 @@ class DataSection(Table):
 class ModelSection(Table):
     """The network."""
 
-    name: str = "mnist_cnn"
+    name: Annotated[str, Changes.RESULT] = "mnist_cnn"
     """mnist_cnn, lenet, a torchvision classifier, or your own package.module:function"""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], Changes.RESULT] = "float32"
     """of the forward and backward pass; bfloat16 under torch's autocast, where parameters,
     gradients and evaluations stay float32"""
-    initial: AnyPath | None = None
+    initial: Annotated[AnyPath | None, Changes.RESULT] = None
     """start from these weights (safetensors)"""
+
+
+class ParameterGroup(Table):
+    """Parameters that are stepped in another way than the others."""
+
+    learning_rate_factor: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 1.0
+    """factor of the learning rate"""
+    weight_decay: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    """in place of the optimizer's own"""
 
 
 class OptimizerSection(Table):
@@ -285,14 +300,17 @@ class OptimizerSection(Table):
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
     __pydantic_extra__: dict[str, JsonValue]
 
-    name: str = "sgd"
+    name: Annotated[str, Changes.RESULT] = "sgd"
     """torch.optim's name, in any case"""
-    learning_rate: Rate = 0.01
+    learning_rate: Annotated[Rate, Changes.RESULT] = 0.01
     """a number, or a table like the threshold's"""
-    clip_norm: Positive | None = None
+    clip_norm: Annotated[Positive | None, Changes.RESULT] = None
     """largest norm of the aggregated gradient"""
-    clip_value: Positive | None = None
+    clip_value: Annotated[Positive | None, Changes.RESULT] = None
     """largest absolute value in the aggregated gradient"""
+    groups: Annotated[dict[str, ParameterGroup], Changes.RESULT] = Field(default_factory=dict)
+    """parameters that are stepped in another way: a table for each pattern of names, such as
+    "*.bias"; the first pattern that a name matches counts"""
 
     @field_validator("learning_rate", mode="wrap")
     @classmethod
@@ -333,11 +351,11 @@ class OptimizerSection(Table):
 class DelaysSection(Table):
     """A random extra wait per gradient in some of the workers."""
 
-    fraction: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    fraction: Annotated[float, Field(strict=True, ge=0, le=1), Changes.RESULT] = 0.0
     """fraction of the workers, rounded down, that are delayed; the seed chooses which"""
-    min_s: Seconds = 0.0
+    min_s: Annotated[Seconds, Changes.RESULT] = 0.0
     """shortest wait, seconds"""
-    max_s: Seconds = 0.0
+    max_s: Annotated[Seconds, Changes.RESULT] = 0.0
     """longest wait, seconds; waits are uniform in between"""
 
     @model_validator(mode="after")
@@ -350,34 +368,36 @@ class DelaysSection(Table):
 class EvaluationSection(Table):
     """When parameters are snapshotted; they are evaluated outside the training clock."""
 
-    every_s: Positive | None = None
+    every_s: Annotated[Positive | None, Changes.RESULT] = None
     """seconds between snapshots: 0, every_s, ... up to the time limit"""
-    every_steps: Count | None = None
+    every_steps: Annotated[Count | None, Changes.RESULT] = None
     """steps between snapshots"""
-    batch_size: Annotated[Count, Field(lt=2**31)] | None = None
+    batch_size: Annotated[Annotated[Count, Field(lt=2**31)] | None, Changes.PLACE] = None
     """samples evaluated at a time; by default as many as have activations of 64 MiB, 200 at most"""
 
 
 class CheckpointSection(Table):
     """When the run's whole state is written down, to go on from with --resume."""
 
-    every_s: Positive | None = None
+    every_s: Annotated[Positive | None, Changes.PLACE] = None
     """seconds of real time between checkpoints"""
-    every_steps: Count | None = None
+    every_steps: Annotated[Count | None, Changes.PLACE] = None
     """steps between checkpoints"""
-    keep: Count = 2
+    keep: Annotated[Count, Changes.PLACE] = 2
     """how many of the newest stay"""
 
 
 class FaultsSection(Table):
     """What happens under MPI when a worker is lost, where MPI survives that (Open MPI's ULFM)."""
 
-    timeout_s: Positive | None = 600.0
+    timeout_s: Annotated[Positive | None, Changes.RANKS] = 600.0
     """seconds after which a worker that computes is given up, and its process killed where the
     server can; none: never"""
-    min_workers: Count = 1
+    min_workers: Annotated[Count, Changes.RANKS] = 1
     """the run fails when fewer are left"""
-    lost_shard: Literal["redistribute", "drop"] = "redistribute"
+    lost_shard: Annotated[Literal["redistribute", "drop"], Changes.RESULT_UNDER_MPI] = (
+        "redistribute"
+    )
     """the training samples of a lost worker are shared out among the others, or left out"""
 
 
@@ -387,6 +407,7 @@ class Job(Table):
     run: RunSection
     """when the run ends; set at least run.time_limit_s"""
     method: MethodSection
+    problem: ProblemSection = Field(default_factory=ProblemSection)
     data: DataSection = Field(default_factory=DataSection)
     model: ModelSection = Field(default_factory=ModelSection)
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
@@ -412,6 +433,30 @@ class Job(Table):
             learning_rate = 1.0  # what is wrong is reported with the optimizer itself
         threshold = evaluate_expressions(method["threshold"], learning_rate)
         return {**job, "method": {**method, "threshold": threshold}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_problem(cls, job: Any) -> Any:
+        if isinstance(job, dict) and (names := list(out_of_place(job))):
+            raise ValueError(
+                f"problem.name is '{job['problem']['name']}', which brings its own samples and "
+                f"model, but {' and '.join(names)} {'is' if len(names) == 1 else 'are'} given, "
+                "for images; leave one of them out, or use problem.options"
+            )
+        return job
+
+    @model_validator(mode="after")
+    def _check_images(self) -> Self:
+        if self.problem.options and not self.problem.is_own:
+            raise ValueError(
+                "problem.options go with a problem.name of yours or 'language', 'logistic', "
+                "'quadratic', 'regression'; images are described in [data] and [model]"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_fields_of_images(handler(self))
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:

@@ -6,7 +6,7 @@ The text is a job file itself: read again, it is the same job.
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 def resolved(job: Job, width: int = 100) -> str:
     """Return the job as TOML, with comments in lines of about `width` characters."""
     head = "\n".join(f"# {line}" for line in textwrap.wrap(_HEAD, width - 2))
-    parts = [_section(name, section, width) for name, section in job]
+    written = job.model_dump()
+    parts = [_section(name, section, width, only=written[name].keys()) for name, section in job]
     return "\n\n".join([head, *parts]) + "\n"
 
 
@@ -30,9 +31,17 @@ def section_as_toml(name: str, section: Table, width: int = 100) -> str:
     return _section(name, section, width) + "\n"
 
 
-def _section(name: str, table: Table, width: int, meaning: str = "", origin: str = "") -> str:
+def _section(
+    name: str,
+    table: Table,
+    width: int,
+    meaning: str = "",
+    origin: str = "",
+    only: Collection[str] | None = None,
+) -> str:
     """Return a table and, behind it, the tables in it."""
     fields = dict(sorted(table, key=lambda field: field[0] != "schedule"))
+    fields = {key: value for key, value in fields.items() if only is None or key in only}
     inner = {key: value for key, value in fields.items() if isinstance(value, Table)}
     meaning = meaning or type(table).__doc__ or ""
     lines = [*_comment(f"{origin}{meaning}", width), f"[{name}]"]

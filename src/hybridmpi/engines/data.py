@@ -1,64 +1,54 @@
-"""The data set of a job, and how its workers share it."""
+"""A problem's samples, and how workers share them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridmpi.core.epoch import Epoch, LastBatch
-from hybridmpi.learning.batches import Batches, normalise
+from hybridmpi.engines.problem import Sharing
+from hybridmpi.errors import UserError
+from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.building import checksum
+from hybridmpi.learning.nests import leaves
+from hybridmpi.learning.problem import Problem
+from hybridmpi.learning.samples import AnySamples, as_samples, classes_of, examples_of, part_of
 
-if TYPE_CHECKING:
-    from hybridmpi.config import Job
-
-Samples = tuple[Tensor, Tensor]  # inputs and labels
-
-_NUM_EXAMPLES = 3
+NUM_EXAMPLES = 3
+TRAINING, TEST = "training samples", "test samples"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What every rank knows of the data set, and of how the job uses it.
+    """What every rank knows of the training set, and of how the job uses it.
 
     Attributes:
-        shape: Channels, height and width of one sample.
-        num_classes: Number of classes.
         training_samples: Size of the training set, without what is held out.
-        mean: Per channel; None where the job does not normalise.
-        std: Likewise.
         shard_sizes: Samples of each worker, 1..N.
         batch_size: Samples per gradient.
         last_batch: What happens to the samples of an epoch that don't fill a batch.
-        augmentation: Names of what is done to training samples at random.
         seed: The run's.
+        checksum: Of the first few samples.
     """
 
-    shape: tuple[int, int, int]
-    num_classes: int
     training_samples: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
     shard_sizes: tuple[int, ...]
     batch_size: int
     last_batch: LastBatch
-    augmentation: tuple[str, ...]
     seed: int
+    checksum: int
 
     @property
     def epochs(self) -> list[Epoch]:
         """How each worker's shard is cut into batches, 1..N."""
         return [Epoch(size, self.batch_size, self.last_batch) for size in self.shard_sizes]
 
-    def examples(self, samples: Samples) -> Tensor:
-        """Return the inputs of a few samples as a model is given them, to try it with."""
-        inputs, _ = samples
-        return normalise(inputs[:_NUM_EXAMPLES].clone(), self.mean, self.std)
-
 
 class LoadedData:
-    """The whole data set, in the process that has loaded it.
+    """All samples, in the process that has loaded them.
 
     Attributes:
         facts: What every rank knows.
@@ -68,62 +58,72 @@ class LoadedData:
             the test set.
     """
 
-    def __init__(self, job: "Job", num_workers: int) -> None:
-        """Load the data set and share it out.
+    def __init__(self, problem: Problem, sharing: Sharing, num_workers: int) -> None:
+        """Load the samples and share them out.
 
         Raises:
-            UserError: If the data set cannot be loaded or shared out.
+            UserError: If they cannot be loaded or shared out.
         """
-        # A rank that loads nothing has no use for what these import.
-        from hybridmpi.learning.datasets import load_dataset
+        # A rank that loads nothing has no use for what this imports.
         from hybridmpi.learning.shards import shard_indices, split
 
-        data = job.data
-        data_set = load_dataset(
-            data.dataset, data.root, download=data.download, options=data.options
-        )
-        self.training: Samples = (data_set.train_inputs, data_set.train_labels)
-        labels = data_set.train_labels.numpy()
-        self._trained_on, validation = split(len(labels), data.validation)
+        training = as_samples(problem.training, f"{problem.subject}, whose {TRAINING}")
+        self.training: AnySamples = training
+        self._trained_on, validation = split(len(training), sharing.validation)
+        classes = _classes(problem, training, sharing)
         shards = shard_indices(
-            labels[self._trained_on],
+            classes[self._trained_on],
             num_workers,
-            data.shards,
-            seed=job.run.seed,
-            batch_size=data.batch_size,
-            concentration=data.concentration,
+            sharing.shards,
+            seed=sharing.seed,
+            batch_size=sharing.batch_size,
+            concentration=sharing.concentration,
         )
         self.shards = [torch.from_numpy(self._trained_on[shard]) for shard in shards]
-        self.held_out: Samples = (data_set.test_inputs, data_set.test_labels)
-        if data.validation:
-            self.held_out = self._samples(torch.from_numpy(validation))
+        if sharing.validation:
+            self.held_out = part_of(training, torch.from_numpy(validation))
+        else:
+            self.held_out = as_samples(problem.test, f"{problem.subject}, whose {TEST}")
         self.facts = Facts(
-            shape=data_set.shape,
-            num_classes=data_set.num_classes,
             training_samples=len(self._trained_on),
-            mean=data_set.mean if data.normalize else None,
-            std=data_set.std if data.normalize else None,
             shard_sizes=tuple(len(shard) for shard in self.shards),
-            batch_size=data.batch_size,
-            last_batch=data.last_batch,
-            augmentation=data.augmentation,
-            seed=job.run.seed,
+            batch_size=sharing.batch_size,
+            last_batch=sharing.last_batch,
+            seed=sharing.seed,
+            checksum=_checksum(training),
         )
 
-    def shard(self, worker: int) -> Samples:
-        """Return a copy of a worker's samples."""
-        return self._samples(self.shards[worker - 1])
+    def shard(self, worker: int) -> AnySamples:
+        """Return a worker's samples, of samples in memory a copy."""
+        return part_of(self.training, self.shards[worker - 1])
 
-    def training_subset(self) -> Samples:
+    def training_subset(self) -> AnySamples:
         """Return the fixed subset of the training set that is evaluated."""
         from hybridmpi.learning.shards import training_subset
 
         subset = self._trained_on[training_subset(len(self._trained_on))]
-        return self._samples(torch.from_numpy(subset))
+        return part_of(self.training, torch.from_numpy(subset))
 
-    def _samples(self, indices: Tensor) -> Samples:
-        inputs, labels = self.training
-        return inputs[indices], labels[indices]
+
+def _classes(problem: Problem, training: AnySamples, sharing: Sharing) -> NDArray[np.int64]:
+    """Return the class of each training sample; 0 for all where it does not matter."""
+    if not sharing.shards.startswith("dirichlet"):
+        return np.broadcast_to(np.int64(0), len(training))
+    classes = classes_of(training, TRAINING)
+    if classes is None:
+        raise UserError(
+            f"data.shards is '{sharing.shards}', which shares samples out by class, but "
+            f"{problem.subject}, whose {TRAINING} have no classes; take 'stride' or 'contiguous', "
+            "or give them `classes`, a whole number for each sample"
+        )
+    return classes
+
+
+def _checksum(samples: AnySamples) -> int:
+    begun = 0
+    for leaf in leaves(examples_of(samples, NUM_EXAMPLES)):
+        begun = checksum(leaf, begun)
+    return begun
 
 
 def shard_after(shards: Sequence[Tensor], worker: int, losses: Sequence[int]) -> Tensor:
@@ -145,7 +145,7 @@ def shard_after(shards: Sequence[Tensor], worker: int, losses: Sequence[int]) ->
 def batches_of(
     worker: int,
     facts: Facts,
-    samples: Samples,
+    samples: AnySamples,
     shard: Tensor | None = None,
     device: torch.device | None = None,
 ) -> Batches:
@@ -153,20 +153,17 @@ def batches_of(
 
     Args:
         worker: The worker's number.
-        facts: Of the data set.
+        facts: Of the training set.
         samples: What the worker's samples are among.
         shard: The indices of the worker's samples; all if not given.
         device: Where its batches go.
     """
     return Batches(
-        *samples,
+        samples,
         shard,
         batch_size=facts.batch_size,
         last_batch=facts.last_batch,
         seed=facts.seed,
         worker=worker,
-        mean=facts.mean,
-        std=facts.std,
-        augmentation=facts.augmentation,
         device=device,
     )

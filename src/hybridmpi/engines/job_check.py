@@ -5,7 +5,7 @@ from functools import partial
 
 from hybridmpi.config import Job
 from hybridmpi.errors import UserError
-from hybridmpi.learning.names import check_data_set, check_model, is_from_torchvision
+from hybridmpi.learning.names import check_data_set, check_model, check_problem, is_from_torchvision
 
 
 def check_job(job: Job, *, quickly: bool = False) -> None:
@@ -32,19 +32,33 @@ def check_job(job: Job, *, quickly: bool = False) -> None:
 
 
 def _quick_checks(job: Job) -> Iterator[Callable[[], None]]:
+    if job.problem.is_own:
+        yield partial(check_problem, job.problem.name)
+        return
     yield partial(check_data_set, job.data.dataset, job.data.root, job.data.options)
     if not is_from_torchvision(job.model.name):
         yield partial(check_model, job.model.name)
 
 
 def _slow_checks(job: Job) -> Iterator[Callable[[], None]]:
-    if job.data.dataset == "synthetic" and job.data.options:
+    if job.problem.is_own:
+        if ":" not in job.problem.name and job.problem.options:
+            yield partial(_check_options, job)
+    elif job.data.dataset == "synthetic" and job.data.options:
         from hybridmpi.learning.datasets.synthetic import check_options
 
         yield partial(check_options, job.data.options)
-    if is_from_torchvision(job.model.name):
+    if not job.problem.is_own and is_from_torchvision(job.model.name):
         yield partial(check_model, job.model.name)
-    if job.optimizer.name.lower() != "sgd" or job.optimizer.options:
+    if job.optimizer.name.lower() != "sgd" or job.optimizer.options or job.optimizer.groups:
+        from hybridmpi.engines.problem import groups_of
         from hybridmpi.learning.optimizer import check_optimizer
 
-        yield partial(check_optimizer, job.optimizer.name, job.optimizer.options)
+        groups = groups_of(job)
+        yield partial(check_optimizer, job.optimizer.name, job.optimizer.options, groups)
+
+
+def _check_options(job: Job) -> None:
+    from hybridmpi.learning.problems.load import check_options, shipped
+
+    check_options(job.problem.name, shipped(job.problem.name), job.problem.options)

@@ -1,7 +1,10 @@
 """How a run ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from hybridmpi.core.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class Outcome:
         reason: Which limit or signal ended it.
         all_answered: Whether every worker has heard of the end; if not, some still compute, and
             the job can only be ended by MPI's Abort.
-        accuracy: Of the final parameters, 0 to 1; None if it was not evaluated.
+        metric: What the run is judged by first.
+        values: Of the final parameters, by each metric's name; None if they were not evaluated.
         evaluated_on: "test" or "validation".
     """
 
@@ -22,5 +26,6 @@ class Outcome:
     status: str
     reason: str
     all_answered: bool
-    accuracy: float | None
+    metric: Metric
+    values: Mapping[str, float] | None
     evaluated_on: str

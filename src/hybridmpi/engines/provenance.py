@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from hybridmpi import __version__
+from hybridmpi.core.revision import PROTOCOL_REVISION
 from hybridmpi.errors import UserError
 from hybridmpi.learning.imports import is_private, make_current_folder_importable, make_importable
 from hybridmpi.runlog.run import Run
@@ -39,6 +40,7 @@ def provenance(
     return {
         "engine": engine,
         "hybridmpi_version": __version__,
+        "protocol_revision": PROTOCOL_REVISION,
         "library_versions": json.dumps({name: library_version(name) for name in _LIBRARIES}),
         "python_version": platform.python_version(),
         "hosts": json.dumps(dict(hosts), sort_keys=True),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import fmean
 
@@ -57,7 +58,7 @@ def is_whole(study: Study, digests: Digests, arm: Arm) -> bool:
 
 def mean_outcome(study: Study, digests: Digests, arm: Arm, outcome: str) -> float:
     """Return the mean of a number over the complete runs of an arm, at least one."""
-    return fmean(run.outcomes[outcome] for run in complete_runs(study, digests, arm))
+    return fmean(run.outcomes.get(outcome, nan) for run in complete_runs(study, digests, arm))
 
 
 def is_flagged(study: Study, digests: Digests, arm: Arm) -> bool:

@@ -77,7 +77,7 @@ def compare(
         RunFailed: If a process of ours was killed.
     """
     with locked(folder):
-        prepare(folder, plan, experiment_file)
+        plan = prepare(folder, plan, experiment_file)
         done: set[State] = {"complete"} if retry_failed else {"complete", "failed"}
         states = states_of(plan, folder)
         todo = [run for run in plan.in_order if states[run] not in done]

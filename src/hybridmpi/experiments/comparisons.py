@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hybridmpi.experiments.arms import Arm, Digests, arms_of
-from hybridmpi.experiments.metrics import METRICS
+from hybridmpi.experiments.metrics import ShownMetric, metric_named, metrics_in
 from hybridmpi.experiments.names import arm_name
 from hybridmpi.experiments.pairs import Pairs, outcome_named, pair_runs
 from hybridmpi.experiments.study import Digest, Question, Study
@@ -38,7 +38,11 @@ class Comparison:
 
 
 def compare_all(study: Study, digests: Digests) -> list[Comparison]:
-    """Compare all arms with the reference's of their cell, cell by cell."""
+    """Compare all arms with the reference's of their cell, cell by cell.
+
+    Raises:
+        UserError: If the question is about something that the runs are not measured by.
+    """
     if not study.variants:
         return []
     reference, *_ = study.variants
@@ -50,25 +54,29 @@ def compare_all(study: Study, digests: Digests) -> list[Comparison]:
             comparisons.append(Comparison(arm, other, pairs))
     if study.question is None:
         return comparisons
-    verdicts = _verdicts(study.question, comparisons)
+    outcome = metric_named(study.question.outcome, metrics_in(digests))
+    verdicts = _verdicts(study.question, outcome, comparisons)
     return [replace(each, verdict=verdicts.get(each.method)) for each in comparisons]
 
 
-def _verdicts(question: Question, comparisons: list[Comparison]) -> dict[Arm, Verdict]:
+def _verdicts(
+    question: Question, outcome: ShownMetric, comparisons: list[Comparison]
+) -> dict[Arm, Verdict]:
     asked = {each.method: each for each in comparisons if each.method.variant in question.variants}
     same = {arm: Verdict("identical") for arm, each in asked.items() if each.pairs.are_same_runs}
     family = {arm: each for arm, each in asked.items() if arm not in same}
-    return same | _decide_family(question, family)
+    return same | _decide_family(question, outcome, family)
 
 
-def _decide_family(question: Question, comparisons: Mapping[Arm, Comparison]) -> dict[Arm, Verdict]:
+def _decide_family(
+    question: Question, outcome: ShownMetric, comparisons: Mapping[Arm, Comparison]
+) -> dict[Arm, Verdict]:
     names = {arm_name(arm.variant, arm.cell): arm for arm in comparisons}
     family = {
         name: comparisons[arm].pairs.compare(outcome_named(question.outcome))
         for name, arm in names.items()
     }
-    higher_is_better = METRICS[question.outcome].higher_is_better
-    decided = decide(family, higher_is_better, question.margin, question.level)
+    decided = decide(family, outcome.higher_is_better, question.margin, question.level)
     return {
         arm: _without_wins_over_flagged(decided[name], comparisons[arm].pairs)
         for name, arm in names.items()

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.flags import flags_of
-from hybridmpi.experiments.metrics import METRICS
 from hybridmpi.experiments.study import Digest
 from hybridmpi.runlog.reader import read_run
 from hybridmpi.runlog.run import Run
@@ -63,6 +62,7 @@ def digest(run: Run) -> Digest:
         staleness_counts=np.bincount(run.gradients.staleness.to_numpy()).astype(np.int64),
         workers=workers,
         flags=flags_of(run),
+        metrics=run.metrics,
     )
 
 
@@ -84,13 +84,11 @@ def _evaluations(run: Run) -> pd.DataFrame:
 
 def _metric_outcomes(run: Run, evaluations: pd.DataFrame) -> dict[str, float]:
     outcomes = {}
-    for column, metric in METRICS.items():
-        values = evaluations[column]
-        outcomes[column] = run.interval_mean(column)
-        outcomes[f"{column}_end"] = float(values.iloc[-1]) if len(values) else np.nan
-        outcomes[f"{column}_best"] = float(
-            values.max() if metric.higher_is_better else values.min()
-        )
+    for metric in run.metrics:
+        name, values = metric.name, evaluations[metric.name]
+        outcomes[name] = run.interval_mean(name)
+        outcomes[f"{name}_end"] = float(values.iloc[-1]) if len(values) else np.nan
+        outcomes[f"{name}_best"] = float(values.max() if metric.higher_is_better else values.min())
     return outcomes
 
 

@@ -29,7 +29,7 @@ def mean_up_to(run: Digest, metric: str, axis: str, end: float) -> float:
     Returns:
         The mean; NaN if `end` is not above 0 or the run has no evaluations.
     """
-    spent, values = run.evaluations[axis].to_numpy(float), run.evaluations[metric].to_numpy(float)
+    spent, values = run.evaluations[axis].to_numpy(float), run.values_of(metric)
     if not end > 0 or not len(spent):
         return float("nan")
     is_before = spent < end

@@ -1,10 +1,11 @@
 """Runs that cannot be relied on: a win over one of them shows nothing about methods.
 
-- "diverged": the run failed for gradients that were not finite, a loss of an evaluation is not
-  finite, the training loss ends above `FAR_ABOVE` times its start, or the test accuracy ends at
-  chance and the training loss has lost more than half of what it had gained. It is the training
-  loss that counts, on its fixed subset: a test loss can also rise by overfitting.
-- "never learned": any other run whose test accuracy ends at chance.
+- "diverged": the run failed for gradients that were not finite, a metric of an evaluation is not
+  finite, what is minimised ends above `FAR_ABOVE` times its start, or the test accuracy ends at
+  chance and the training loss has lost more than half of what it had gained. What is minimised is
+  the training loss, on its fixed subset: a test loss can also rise by overfitting. Of runs without
+  a training loss it is the first metric of which less is better.
+- "never learned": any other run whose test accuracy ends at chance; only of classifiers.
 - "lost workers": under MPI a process was killed, or given up, and the run went on without it: it is
   no run of the declared number of workers. Simulated workers leave because the job says so.
 
@@ -18,6 +19,7 @@ is the bias, or the weight, of its last layer.
 import numpy as np
 import pandas as pd
 
+from hybridmpi.core.metrics import TEST_ACCURACY, TRAIN_LOSS
 from hybridmpi.runlog.run import Run
 
 DIVERGED, NEVER_LEARNED, LOST_WORKERS = "diverged", "never learned", "lost workers"
@@ -36,24 +38,32 @@ def _lost_workers(run: Run) -> bool:
 
 def _flags_of_learning(run: Run) -> tuple[str, ...]:
     evaluations = run.evaluations.sort_values("time_s", kind="stable")
-    bar = _bar_above_chance(run)
-    if _failed_for_non_finite_gradients(run) or _loss_diverged(evaluations):
+    if _failed_for_non_finite_gradients(run) or _has_diverged(run, evaluations):
         return (DIVERGED,)
-    if evaluations.empty or bar is None or evaluations.test_accuracy.iloc[-1] > bar:
+    names = [metric.name for metric in run.metrics]
+    if evaluations.empty or not {TEST_ACCURACY.name, TRAIN_LOSS.name} <= {*names}:
         return ()
-    return (DIVERGED if _fell_back(evaluations.train_loss) else NEVER_LEARNED,)
+    bar = _bar_above_chance(run)
+    if bar is None or evaluations[TEST_ACCURACY.name].iloc[-1] > bar:
+        return ()
+    return (DIVERGED if _fell_back(evaluations[TRAIN_LOSS.name]) else NEVER_LEARNED,)
 
 
 def _failed_for_non_finite_gradients(run: Run) -> bool:
     return run.status == "failed" and bool((run.events.kind == "non-finite").any())
 
 
-def _loss_diverged(evaluations: pd.DataFrame) -> bool:
+def _has_diverged(run: Run, evaluations: pd.DataFrame) -> bool:
     if evaluations.empty:
         return False
-    losses = evaluations[["train_loss", "test_loss"]].to_numpy()
-    first, last = losses[[0, -1], 0]
-    return not np.isfinite(losses).all() or bool(last > FAR_ABOVE * first)
+    if not np.isfinite(evaluations[[metric.name for metric in run.metrics]].to_numpy()).all():
+        return True
+    minimised = [metric.name for metric in run.metrics if not metric.higher_is_better]
+    if not minimised:
+        return False
+    name = TRAIN_LOSS.name if TRAIN_LOSS.name in minimised else minimised[0]
+    first, last = evaluations[name].iloc[[0, -1]]
+    return bool(first > 0 and last > FAR_ABOVE * first)  # a factor says nothing of what is below 0
 
 
 def _fell_back(losses: pd.Series) -> bool:

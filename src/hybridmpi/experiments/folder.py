@@ -11,15 +11,19 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hybridmpi import __version__
+from hybridmpi.config.fields import changes_of
 from hybridmpi.config.load import change_job
+from hybridmpi.config.overlay import fields_of
+from hybridmpi.core.revision import PROTOCOL_REVISION
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.plan import Plan, PlannedRun
-from hybridmpi.experiments.plan_file import PLAN, as_json, read_plan, write_plan
+from hybridmpi.experiments.plan_file import PLAN, as_json, files_by_place, read_plan, write_plan
 from hybridmpi.experiments.protocol import canonical
+from hybridmpi.experiments.study import Place
 from hybridmpi.runlog.attributes import read_attributes
 from hybridmpi.runlog.replacing import replacing
 
@@ -27,6 +31,7 @@ State = Literal["complete", "failed", "missing"]
 EXPERIMENT, STOP, RUNS = "experiment.toml", ".stop", "runs"
 _LOCK = ".lock"
 _SHOWN_DIFFERENCES = 5
+_BEFORE_REVISIONS = 1  # what runs are of whose file was written before it recorded the revision
 
 
 @contextmanager
@@ -60,43 +65,63 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def prepare(folder: Path, plan: Plan, experiment_file: Path) -> None:
+def prepare(folder: Path, plan: Plan, experiment_file: Path) -> Plan:
     """Make the folder this experiment's, or see that it is; clear away what a killed process left.
+
+    Returns:
+        The plan, with the run files that are there already under the names that they have.
 
     Raises:
         UserError: If it is another experiment's, or holds something else.
     """
-    if check(folder, plan):
+    plan = check(folder, plan)
+    if not (folder / PLAN).exists() or read_plan(folder) != as_json(plan):
         write_plan(folder, plan)
     with replacing(folder / EXPERIMENT) as beside:
         beside.write_bytes(experiment_file.read_bytes())
     (folder / STOP).unlink(missing_ok=True)
     for left_behind in (folder / RUNS).glob(".*.part"):
         left_behind.unlink(missing_ok=True)
+    return plan
 
 
-def check(folder: Path, plan: Plan) -> bool:
-    """Say whether the folder is new.
+def check(folder: Path, plan: Plan) -> Plan:
+    """Return the plan as the folder has it, which may be new; see `prepare`.
 
     Raises:
         UserError: If it is another experiment's, or holds something else.
     """
     if (folder / PLAN).exists():
-        _check_same(folder, read_plan(folder), as_json(plan))
-        return False
+        there = read_plan(folder)
+        _check_same(folder, there, as_json(plan))
+        files = files_by_place(there)
+        return replace(plan, runs=tuple(_as_found(run, folder, files) for run in plan.runs))
     others = [path.name for path in folder.glob("*") if not path.name.startswith(".")]
     if others:
         raise UserError(
             f"'{folder}' holds {others[0]}, but no {PLAN}; name a new folder with --out"
         )
-    return True
+    return plan
+
+
+def _as_found(run: PlannedRun, folder: Path, files: Mapping[tuple[Place, bool], str]) -> PlannedRun:
+    """Return a run with the file that it has, if plan.json knows it by another name.
+
+    The hash in a name is of the fields that count, which another version may have taken otherwise.
+    """
+    if not (folder / run.file).exists():
+        for place in run.places:
+            file = files.get((place, run.is_tuning))
+            if file is not None and state_of(folder / file, run) != "missing":
+                return replace(run, file=file)
+    return run
 
 
 def state_of(path: Path, run: PlannedRun) -> State:
     """Say what is there of a run.
 
-    A file counts only if it is of the same protocol, engine and version of hybridmpi; a run that
-    was stopped or killed is missing.
+    A file counts only if it is of the same protocol and engine, and of the protocol's revision; a
+    run that was stopped or killed is missing.
     """
     try:
         given = read_attributes(path)
@@ -104,7 +129,8 @@ def state_of(path: Path, run: PlannedRun) -> State:
         form = canonical(job, given["engine"], int(given["num_workers"]))
     except UserError:
         return "missing"
-    if given.get("hybridmpi_version") != __version__ or form != run.form:
+    revision = given.get("protocol_revision", _BEFORE_REVISIONS)
+    if revision != PROTOCOL_REVISION or form != run.form:
         return "missing"
     endings: dict[str, State] = {"complete": "complete", "failed": "failed"}
     return endings.get(given["status"], "missing")
@@ -116,14 +142,17 @@ def failure_of(path: Path) -> str:
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    differences = [
-        f"{name} is {old}, asked for is {new}"
-        for part in ("experiment", "job", "question")
-        for name, old, new in _differences(there.get(part), asked[part], "")
-        if not (part == "job" and name in ("data.root", "data.download"))
+    jobs = [dict(fields_of(each.get("job", {}))) for each in (there, asked)]
+    found = [
+        *_differences(there.get("experiment"), asked["experiment"], ""),
+        *(
+            (name, old, new)
+            for name, old, new in _differences(jobs[0], jobs[1], "")
+            if changes_of(name).counts_for(asked["experiment"]["engine"])
+        ),
+        *_differences(there.get("question"), asked["question"], ""),
     ]
-    if not differences and there["places"] != asked["places"]:
-        differences = ["it was made by another version of hybridmpi"]
+    differences = [f"{name} is {old}, asked for is {new}" for name, old, new in found]
     if differences:
         shown = differences[:_SHOWN_DIFFERENCES]
         more = len(differences) - len(shown)

@@ -34,7 +34,7 @@ def write_job_files(plan: Plan, folder: Path, experiment_file: Path) -> Path:
             "by: mpirun -n N python -m mpi4py.futures -m hybridmpi compare ..."
         )
     with locked(folder):
-        prepare(folder, plan, experiment_file)
+        plan = prepare(folder, plan, experiment_file)
         jobs = folder / JOBS
         jobs.mkdir(exist_ok=True)
         for number, run in enumerate(plan.in_order):

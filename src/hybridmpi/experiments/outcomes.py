@@ -10,8 +10,8 @@ def outcomes(study: Study, digests: Digests) -> pd.DataFrame:
     """Return one row per declared run, in the order of declaration.
 
     Columns are method, the axes by dotted name, seed, run_file, status (also "missing", or
-    "unreadable"), engine, flags, and a run's outcomes: accuracies as fractions, losses in nats,
-    bytes, seconds.
+    "unreadable"), engine, flags, and a run's outcomes, in the metrics' own units (accuracies as
+    fractions, losses in nats), bytes and seconds.
     """
     rows = []
     for place, path in study.places.items():

@@ -50,8 +50,8 @@ class Pairs:
 
 
 def outcome_named(name: str) -> Value:
-    """Return the function that takes an outcome from a run."""
-    return lambda run: run.outcomes[name]
+    """Return the function that takes an outcome from a run; NaN from one without it."""
+    return lambda run: run.outcomes.get(name, np.nan)
 
 
 def pair_runs(study: Study, digests: Digests, method: Arm, reference: Arm) -> Pairs:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybridmpi.config import Job
-from hybridmpi.config.experiment import Experiment, label
+from hybridmpi.config.experiment import Decision, Experiment, label
 from hybridmpi.config.load import parse_job
 from hybridmpi.config.overlay import field_as_table, overlay
+from hybridmpi.core.metrics import FRACTION, Metric
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.protocol import canonical, digest
 from hybridmpi.experiments.study import Cell, Place, Question
+from hybridmpi.experiments.verdict import HALF_A_POINT
 
 _LONGEST_NAME = 100
 
@@ -41,13 +43,15 @@ class Plan:
     """All runs of an experiment.
 
     Attributes:
-        experiment: The experiment.
+        experiment: The experiment, with the outcome that decides.
         base: The base job's fields, as given.
+        outcome: The metric that decides.
         runs: In the order of declaration; those that tune come first.
     """
 
     experiment: Experiment
     base: Mapping[str, Any]
+    outcome: Metric
     runs: tuple[PlannedRun, ...]
 
     @property
@@ -57,9 +61,9 @@ class Plan:
         return Question(
             reference=decision.reference,
             variants=self.experiment.compared,
-            outcome=decision.outcome,
-            targets={str(name): values for name, values in decision.targets.items()},
-            margin=decision.smallest_difference,
+            outcome=self.outcome.name,
+            targets=dict(decision.targets),
+            margin=decision.margin or HALF_A_POINT,
             level=decision.level,
         )
 
@@ -99,12 +103,54 @@ def plan(experiment: Experiment, base: Mapping[str, Any]) -> Plan:
     if mistakes:
         raise UserError("\n".join(f"{where}: {mistake}" for mistake, where in mistakes.items()))
     _check_grid(jobs)
+    outcome = outcome_of(experiment.decision, _shared_metrics(jobs))
+    decision = experiment.decision.model_copy(update={"outcome": outcome.name})
+    experiment = experiment.model_copy(update={"decision": decision})
     tuning = []
     if experiment.tune is not None:
         held_out = {key: _with_validation(job, experiment) for key, job in jobs.items()}
         tuning = _runs(experiment, held_out, experiment.tuning_seeds, is_tuning=True)
     runs = _runs(experiment, jobs, experiment.seeds, is_tuning=False)
-    return Plan(experiment, base, (*tuning, *runs))
+    return Plan(experiment, base, outcome, (*tuning, *runs))
+
+
+def outcome_of(decision: Decision, metrics: Sequence[Metric]) -> Metric:
+    """Return the metric that decides, by default the first.
+
+    Raises:
+        UserError: If the decision names something that is no metric of the runs, or lacks a margin.
+    """
+    known = {metric.name: metric for metric in metrics}
+    for name in decision.targets:
+        if name not in known:
+            raise UserError(f"decision.targets: there is no metric '{name}'; {_allowed(known)}")
+    name = decision.outcome or metrics[0].name
+    if name not in known:
+        raise UserError(f"decision.outcome: there is no metric '{name}'; {_allowed(known)}")
+    if decision.margin is None and known[name].unit != FRACTION:
+        raise UserError(
+            f"decision: `margin` has no default for {name}; give the difference that is too small "
+            "to matter"
+        )
+    return known[name]
+
+
+def _allowed(names: Iterable[str]) -> str:
+    return f"these runs are measured by {', '.join(names)}"
+
+
+def _shared_metrics(jobs: Mapping[tuple[str, Cell], Job]) -> tuple[Metric, ...]:
+    from hybridmpi.engines.metrics import metrics_of
+
+    (first, metrics), *others = ((key, metrics_of(job)) for key, job in jobs.items())
+    for key, own in others:
+        if own != metrics:
+            names = [", ".join(each.name for each in some) for some in (metrics, own)]
+            raise UserError(
+                f"what is compared must be measured alike, but {_where(*first)} is measured by "
+                f"{names[0]}, and {_where(*key)} by {names[1]}; make two experiments of them"
+            )
+    return metrics
 
 
 def cells_of(experiment: Experiment) -> list[Cell]:

@@ -63,6 +63,15 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return content
 
 
+def files_by_place(content: Mapping[str, Any]) -> dict[tuple[Place, bool], str]:
+    """Return the run file of each place in a plan.json, and of whether its run tunes."""
+    return {
+        (_place(given), is_tuning): given["file"]
+        for part, is_tuning in (("places", False), ("tuning", True))
+        for given in content.get(part, ())
+    }
+
+
 def read_study(folder: Path) -> Study:
     """Return the declared runs of an experiment's folder, whether they are there or not.
 

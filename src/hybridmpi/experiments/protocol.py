@@ -1,6 +1,11 @@
 """Tells jobs apart by what they do, not by how they are written.
 
-Two jobs have one canonical form only where they provably make the same run, bit for bit:
+Two jobs have one canonical form only where they provably make the same run:
+
+- Only fields count that change the result of the engine's runs, as the fields' markers say
+  (`config.changes`): not where data lie and a run file goes, how often there is a checkpoint, or
+  how many samples are evaluated at a time, which changes the recorded losses by rounding; in a
+  simulation nothing that concerns real ranks, and under MPI nothing of [simulate].
 
 - A threshold that stays between two whole numbers, once it is cut to 1 ... number of workers, is
   constant; at the number of workers it is the number of active ones.
@@ -8,17 +13,17 @@ Two jobs have one canonical form only where they provably make the same run, bit
   one, and its worker is released by that step, whether it would wait or continue.
 - With one worker, or where all workers wait for each step and none can be lost, no gradient is ever
   stale, and the rule for stale ones is never asked.
-- Delays that nobody has, the [simulate] section under MPI, and the form of the broadcast in virtual
-  time change nothing. Nor does where data lie and a run file goes, nor how often there is a
-  checkpoint.
+- Delays that nobody has change nothing.
 """
 
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from hybridmpi.config import Job
+from hybridmpi.config.fields import fields_that_count
 from hybridmpi.config.schedules import (
     AnyCurve,
     Constant,
@@ -40,18 +45,14 @@ def canonical(job: Job, engine: str, num_workers: int) -> dict[str, Any]:
         engine: "simulate" or "mpi".
         num_workers: Number of workers.
     """
-    form: dict[str, Any] = job.model_dump(mode="json")
-    form |= {"engine": engine, "num_workers": num_workers, "method": _method(job, num_workers)}
-    del form["run"]["output"], form["data"]["root"], form["data"]["download"], form["checkpoint"]
+    form: dict[str, Any] = fields_that_count(job, engine)
+    form |= {"engine": engine, "num_workers": num_workers}
+    form["method"] = method = _method(job, form["method"], num_workers)
     if int(job.delays.fraction * num_workers) == 0:
         del form["delays"]
-    if engine == "mpi":
-        form["method"]["broadcast"] = job.method.broadcast
-        del form["simulate"]
-    else:
-        del form["run"]["straggler_limit_s"], form["run"]["transport"]
-        if num_workers == 1 or (_is_synchronous(form["method"]) and job.simulate.trace is None):
-            form["method"]["stale"] = {"rule": "accept"}
+    all_stay = job.simulate.trace is None
+    if engine == "simulate" and (num_workers == 1 or (all_stay and _is_synchronous(method))):
+        method["stale"] = {"rule": "accept"}
     return form
 
 
@@ -61,8 +62,8 @@ def digest(form: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def _method(job: Job, num_workers: int) -> dict[str, Any]:
-    method: dict[str, Any] = job.method.model_dump(mode="json", exclude={"preset", "broadcast"})
+def _method(job: Job, given: Mapping[str, Any], num_workers: int) -> dict[str, Any]:
+    method = {name: value for name, value in given.items() if name != "preset"}
     constant = _constant_threshold(job, num_workers)
     if constant is not None:
         method["threshold"] = {"constant": constant}

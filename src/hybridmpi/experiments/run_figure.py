@@ -1,14 +1,18 @@
-"""The course of one run: accuracy, losses, threshold and staleness over one time axis."""
+"""The course of one run: what it is measured by, threshold and staleness over one time axis."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
+from hybridmpi.core.metrics import TEST_LOSS, TRAIN_LOSS
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.experiments.binning import time_bins
 from hybridmpi.experiments.figures.style import (
@@ -22,11 +26,14 @@ from hybridmpi.experiments.figures.style import (
     say_empty,
     style_axes,
 )
+from hybridmpi.experiments.metrics import ShownMetric, shown
 from hybridmpi.runlog.replacing import replacing
 from hybridmpi.runlog.run import Run
 
 MARKED_POINTS = 60
 LARGE_STALENESS = 30
+DECADES = 100
+Draw = Callable[[Axes, Run], None]
 
 
 def save_run_figure(run: Run, path: Path) -> None:
@@ -44,12 +51,16 @@ def save_run_figure(run: Run, path: Path) -> None:
 
 
 def draw_run(run: Run) -> Figure:
-    """Return the figure of a run: four panels that share a time axis."""
-    figure = Figure(figsize=(8, 9), dpi=150, layout="constrained")
-    panels = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
-    for panel, draw in zip(
-        panels, (_draw_accuracy, _draw_losses, _draw_threshold, _draw_staleness), strict=True
-    ):
+    """Return the figure of a run: panels that share a time axis.
+
+    Each metric has a panel of its own, but losses share one with those of the mini-batches.
+    """
+    metrics = [metric for metric in map(shown, run.metrics) if not metric.is_loss]
+    draws: list[Draw] = [*(partial(_draw_metric, metric) for metric in metrics), _draw_losses]
+    heights = [3] * len(draws) + [2, 2]
+    figure = Figure(figsize=(8, 0.9 * sum(heights)), dpi=150, layout="constrained")
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    for panel, draw in zip(panels, (*draws, _draw_threshold, _draw_staleness), strict=True):
         style_axes(panel)
         draw(panel, run)
     panels[-1].set_xlabel("training time (s)")
@@ -71,17 +82,28 @@ def _title(panel: Axes, run: Run) -> None:
     title.set_parse_math(False)  # names may hold a "$"
 
 
-def _draw_accuracy(panel: Axes, run: Run) -> None:
-    panel.set_ylabel(f"{run.evaluated_on} accuracy")
+def _draw_metric(metric: ShownMetric, panel: Axes, run: Run) -> None:
+    name = metric.label_on(run.evaluated_on)
+    panel.set_ylabel(f"{name} ({metric.unit})" if metric.unit and not metric.is_fraction else name)
     if run.evaluations.empty:
         say_empty(panel, "no evaluations")
         return
-    mean = run.interval_mean("test_accuracy")
-    label = None if np.isnan(mean) else f"interval mean {mean:.1%}"
-    _plot_evaluations(panel, run, "test_accuracy", color=BLUE, label=label)
-    panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    mean = run.interval_mean(metric.name)
+    shown_mean = f"{mean:.1%}" if metric.is_fraction else metric.value(mean)
+    label = None if np.isnan(mean) else f"interval mean {shown_mean}"
+    _plot_evaluations(panel, run, metric.name, color=BLUE, label=label)
+    if metric.is_fraction:
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    elif _spans_decades(run.evaluations[metric.name]):
+        panel.set_yscale("log")
     if label:
-        panel.legend(frameon=False, loc="lower right")
+        panel.legend(frameon=False, loc="lower right" if metric.higher_is_better else "upper right")
+
+
+def _spans_decades(values: pd.Series) -> bool:
+    """Say whether values are all above 0, and so far apart that a line shows the largest only."""
+    finite = values[np.isfinite(values)]
+    return len(finite) > 0 and bool(finite.min() > 0 and finite.max() > DECADES * finite.min())
 
 
 def _draw_losses(panel: Axes, run: Run) -> None:
@@ -97,10 +119,18 @@ def _draw_losses(panel: Axes, run: Run) -> None:
         time_s, low, high, color=GREY, alpha=0.25, lw=0, label="mini-batches, 10 to 90 %"
     )
     panel.plot(time_s, loss.mean(), color=GREY, lw=0.9, label="their mean")
-    _plot_evaluations(panel, run, "train_loss", color=ORANGE, label="training subset")
-    held_out = f"{run.evaluated_on} set"
-    _plot_evaluations(panel, run, "test_loss", color=BLUE, linestyle="--", label=held_out)
+    for metric in reversed([metric for metric in map(shown, run.metrics) if metric.is_loss]):
+        _plot_evaluations(panel, run, metric.name, **_loss_line(metric, run))
     _key(panel)
+
+
+def _loss_line(metric: ShownMetric, run: Run) -> dict[str, Any]:
+    """Return how a loss is drawn: known ones by the sets that they are of, others by name."""
+    if metric.name == TRAIN_LOSS.name:
+        return {"color": ORANGE, "label": "training subset"}
+    if metric.name == TEST_LOSS.name:
+        return {"color": BLUE, "linestyle": "--", "label": f"{run.evaluated_on} set"}
+    return {"label": metric.label_on(run.evaluated_on)}
 
 
 def _draw_threshold(panel: Axes, run: Run) -> None:

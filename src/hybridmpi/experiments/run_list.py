@@ -1,8 +1,9 @@
 """A study of run files that nobody declared: their jobs say what they are.
 
 Variants are the methods, named by preset and by what differs within a preset. Cells are all other
-fields in which the jobs differ, but for those that runs must share to be compared: two runs with
-another grid or another end are a mistake, not two conditions.
+fields in which the jobs differ and that count for the runs' engine (`config.changes`), but for
+those that runs must share to be compared: two runs with another grid or another end are a mistake,
+not two conditions.
 """
 
 import json
@@ -11,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hybridmpi.config.fields import changes_of
 from hybridmpi.config.overlay import fields_of
 from hybridmpi.experiments.names import listing
 from hybridmpi.experiments.study import Cell, Digest, Place, Study
 
 Fields = dict[str, Any]
 
-_OF_ONE_RUN = ("run.seed", "run.output", "data.root", "data.download", "simulate.trace")
+_OF_ONE_RUN = ("run.seed", "simulate.trace")
 _SHARED = ("run.", "evaluation.")
 # With one gradient in each step, no method is left that these could change.
 _WITHOUT_EFFECT_AT_ONE = ("method.aggregation", "method.after_push", "method.broadcast")
@@ -104,4 +106,10 @@ def _axes(fields: Mapping[Path, Fields]) -> list[str]:
 
 def _differing(jobs: Sequence[Fields], prefix: str) -> list[str]:
     names = dict.fromkeys(name for job in jobs for name in job if name.startswith(prefix))
-    return [name for name in names if len({job.get(name) for job in jobs}) > 1]
+    return [name for name in names if len(_values(jobs, name)) > 1]
+
+
+def _values(jobs: Sequence[Fields], name: str) -> set[Any]:
+    """Return the values of a field in the jobs of the runs for which it counts."""
+    changes = changes_of(name)
+    return {job.get(name) for job in jobs if changes.counts_for(job["engine"])}

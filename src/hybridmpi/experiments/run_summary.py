@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hybridmpi.experiments.metrics import shown
 from hybridmpi.runlog.run import Run
 
 UNKNOWN = "-"
@@ -71,16 +72,13 @@ def _results(run: Run) -> Table:
     for heading in (last_s, "interval mean", "best"):
         table.add_column(heading, justify="right")
     last = run.evaluations.sort_values("time_s", kind="stable").tail(1)
-    for column, form, best in (
-        ("test_accuracy", ".2%", "max"),
-        ("test_loss", ".4f", "min"),
-        ("train_loss", ".4f", "min"),
-    ):
+    for metric in map(shown, run.metrics):
+        values = run.evaluations[metric.name]
+        best = values.max() if metric.higher_is_better else values.min()
+        numbers = (last[metric.name].max(), run.interval_mean(metric.name), best)
         table.add_row(
-            column.replace("test", run.evaluated_on).replace("_", " "),
-            _number(last[column].max(), form),
-            _number(run.interval_mean(column), form),
-            _number(run.evaluations[column].agg(best), form),
+            metric.label_on(run.evaluated_on),
+            *(UNKNOWN if math.isnan(number) else metric.text(number) for number in numbers),
         )
     return table
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybridmpi.core.metrics import CLASSIFICATION, Metric
+
 Cell = tuple[tuple[str, Any], ...]
 """One value for each axis, in the order of the axes: (("data.batch_size", 32), ...)."""
 
@@ -116,9 +118,9 @@ class Digest:
         config: The job.
         num_workers: Number of workers.
         duration_s: Seconds of training.
-        outcomes: Its numbers by name: for each of test_accuracy, test_loss and train_loss m the
-            interval mean (m), its value at the end (m_end) and its best (m_best); gradients, steps,
-            bytes_sent, worker_seconds, discarded, mean_staleness, waiting_share.
+        outcomes: Its numbers by name: for each metric m the interval mean (m), its value at the
+            end (m_end) and its best (m_best); gradients, steps, bytes_sent, worker_seconds,
+            discarded, mean_staleness, waiting_share.
         evaluations: Its evaluations, ascending in time_s, and what had been spent by then: columns
             gradients, bytes_sent and worker_seconds.
         course: Over equal bins of time, at whose ends time_s lies: threshold, staleness,
@@ -126,6 +128,7 @@ class Digest:
         staleness_counts: How many gradients had staleness 0, 1, 2, ...
         workers: One row per worker: rank, delayed, gradients, waiting_share.
         flags: "diverged", "never learned", "lost workers"; empty for a run that can be relied on.
+        metrics: What it was measured by, the one that decides by default first.
     """
 
     path: Path
@@ -140,3 +143,11 @@ class Digest:
     staleness_counts: NDArray[np.int64]
     workers: pd.DataFrame
     flags: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = CLASSIFICATION
+
+    def values_of(self, metric: str) -> NDArray[np.float64]:
+        """Return a metric at each evaluation, NaN of a run that is not measured by it."""
+        if metric not in self.evaluations:
+            return np.full(len(self.evaluations), np.nan)
+        values: NDArray[np.float64] = self.evaluations[metric].to_numpy(np.float64)
+        return values

@@ -17,13 +17,13 @@ def best_values(plan: Plan, folder: Path) -> dict[tuple[str, Cell], float]:
     equal ones the first that is declared. A value at which a run failed, or has an outcome that is
     not finite, is none; where that is so at all values, nothing is best.
     """
-    axis, outcome = plan.experiment.tune, plan.experiment.decision.outcome
-    sign = 1.0 if outcome == "test_accuracy" else -1.0
+    axis, outcome = plan.experiment.tune, plan.outcome
+    sign = 1.0 if outcome.higher_is_better else -1.0
     scores: defaultdict[tuple[str, Cell], defaultdict[float, list[float]]]
     scores = defaultdict(lambda: defaultdict(list))
     for run in plan.runs:
         if run.is_tuning:
-            score = sign * _interval_mean(folder / run.file, outcome)
+            score = sign * _interval_mean(folder / run.file, outcome.name)
             for place in run.places:
                 value = dict(place.cell)[axis or ""]
                 scores[place.variant, without(place.cell, axis or "")][value].append(score)

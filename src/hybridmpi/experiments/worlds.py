@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from hybridmpi.config.fields import changes_of
 from hybridmpi.config.former import with_former_defaults
 from hybridmpi.experiments.study import Digest
 
-# Where data lie is no part of what they are, and how many a gradient takes is the method's matter.
-_NOT_THE_DATA = {"root", "download", "batch_size"}
+_OF_THE_METHOD = "batch_size"  # how many samples a gradient takes
 
 
 def world_differences(first: Digest, second: Digest) -> list[str]:
@@ -41,5 +41,8 @@ def _grid(digest: Digest) -> str:
 
 def _data(first: Digest, second: Digest) -> dict[str, tuple[Any, Any]]:
     sections = [with_former_defaults(run.config)["data"] for run in (first, second)]
-    names = sorted({*sections[0], *sections[1]} - _NOT_THE_DATA)
-    return {f"data.{name}": (sections[0].get(name), sections[1].get(name)) for name in names}
+    return {
+        f"data.{name}": (sections[0].get(name), sections[1].get(name))
+        for name in sorted({*sections[0], *sections[1]} - {_OF_THE_METHOD})
+        if changes_of(f"data.{name}").counts_for(first.engine)
+    }

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_TRIED = 2  # samples
+from hybridmpi.learning.nests import map_leaves, num_samples
+from hybridmpi.learning.problem import Batch, Problem
+
+TRIED = 2  # samples
 
 
 class ActivationBytes(NamedTuple):
@@ -51,43 +53,41 @@ class _Allocations(TorchDispatchMode):
         return result
 
 
-def activation_bytes(model: nn.Module, input_shape: tuple[int, int, int]) -> ActivationBytes:
+def activation_bytes(problem: Problem, model: nn.Module, examples: Batch) -> ActivationBytes:
     """Try a batch of two samples on a copy of the model.
 
     Args:
+        problem: Whose loss and metrics are computed.
         model: The model; it stays as it is.
-        input_shape: Channels, height and width of one sample.
+        examples: A batch as the model is given it, of at least one sample.
 
     Returns:
         Bytes per sample; 0 for what cannot be tried that way.
     """
+    numbers = torch.arange(TRIED) % num_samples(examples)
+    batch = map_leaves(lambda leaf: leaf[numbers.to(leaf.device)], examples)
 
-    def train(copied: nn.Module, samples: Tensor) -> None:
-        output = copied.train()(samples)
-        labels = torch.zeros(_TRIED, dtype=torch.int64, device=samples.device)
-        functional.cross_entropy(output, labels).backward()  # type: ignore[no-untyped-call]
+    def train(copied: nn.Module, samples: Batch) -> None:
+        problem.loss(copied.train(), samples).backward()  # type: ignore[no-untyped-call]
 
-    def evaluate(copied: nn.Module, samples: Tensor) -> None:
+    def evaluate(copied: nn.Module, samples: Batch) -> None:
+        copied.eval()
         with torch.inference_mode():
-            copied.eval()(samples)
+            for function in problem.per_sample() or [problem.loss]:
+                function(copied, samples)
 
-    gradient = sum(4 * parameter.numel() for parameter in model.parameters())
+    gradient = sum(4 * each.numel() for each in model.parameters() if each.requires_grad)
     return ActivationBytes(
-        evaluation=_peak(model, input_shape, evaluate) // _TRIED,
-        training=max(0, _peak(model, input_shape, train) - gradient) // _TRIED,
+        evaluation=_peak(model, batch, evaluate) // TRIED,
+        training=max(0, _peak(model, batch, train) - gradient) // TRIED,
     )
 
 
-def _peak(
-    model: nn.Module,
-    input_shape: tuple[int, int, int],
-    turn: Callable[[nn.Module, Tensor], None],
-) -> int:
+def _peak(model: nn.Module, batch: Batch, turn: Callable[[nn.Module, Batch], None]) -> int:
     try:
         copied = copy.deepcopy(model)
-        device = next(copied.parameters()).device
         with torch.random.fork_rng(devices=[]), _Allocations() as allocations:
-            turn(copied, torch.zeros(_TRIED, *input_shape, device=device))
+            turn(copied, map_leaves(torch.clone, batch))
     except Exception:  # that the model works has been seen, but it may not like to be copied
         return 0
     peak: int = allocations.peak

@@ -2,17 +2,17 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.known_modules import may_change_parameters
-from hybridmpi.learning.settings import torch_settings_kept
+from hybridmpi.learning.settings import keep_torch_settings, torch_settings_kept
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Layout:
     """Where each tensor of a model lies in a flat float32 vector of `size` elements.
 
     The parameters come first, in the order of `model.named_parameters()`; shared (tied) ones
-    appear once. Behind them lie the persistent buffers in the order of `model.named_buffers()`,
-    integers as float32: these are exact up to 2**24. Weights that the model keeps in channels-last
-    order lie so in the vector, too: a copy into another order would cost what that order gains.
+    appear once, frozen ones (`requires_grad=False`) not at all. Behind them lie the persistent
+    buffers in the order of `model.named_buffers()`, integers as float32: these are exact up to
+    2**24. Weights that the model keeps in channels-last order lie so in the vector, too: a copy
+    into another order would cost what that order gains.
     """
 
     entries: tuple[LayoutEntry, ...]
@@ -62,8 +63,9 @@ class Layout:
         entries: list[LayoutEntry] = []
         offset = 0
         for name, parameter in model.named_parameters():
-            entries.append(_entry(name, parameter, offset, is_parameter=True))
-            offset += parameter.numel()
+            if parameter.requires_grad:
+                entries.append(_entry(name, parameter, offset, is_parameter=True))
+                offset += parameter.numel()
         num_parameters = offset
         for name, buffer, _, _ in persistent_buffers(model):
             entries.append(_entry(name, buffer, offset, is_parameter=False))
@@ -171,6 +173,17 @@ def _restored(view: Tensor, dtype_name: str) -> Tensor:
     return view.clone() if dtype.is_floating_point else view.round().to(dtype)
 
 
+CHANGED_FROZEN = (
+    "changes its frozen parameter '{name}' in its forward pass, which no other worker would see; "
+    "change it when the model is made, let it be trained, or make it a buffer"
+)
+
+
+def is_frozen(parameter: nn.Parameter) -> bool:
+    """Say whether a parameter stays as the model was made with it."""
+    return not parameter.requires_grad
+
+
 class FlatModel:
     """A model that computes on flat vectors: with these parameters, into that gradient.
 
@@ -188,13 +201,22 @@ class FlatModel:
             unless it may write to the vector that it is given.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *functions: Callable[..., Any]) -> None:
+        """Prepare a model.
+
+        Args:
+            model: The model; its parameters become views.
+            functions: What is called with the model, its loss for instance.
+        """
         self.model = model.float()
         self.layout = Layout.of(model)
-        self._parameters = list(model.parameters())
+        self._parameters = [each for each in model.parameters() if each.requires_grad]
+        self._frozen = [(n, p, p._version) for n, p in model.named_parameters() if is_frozen(p)]
         self._owners = list(_parameter_owners(model))
         self.device = self._parameters[0].device
-        self.copies_parameters = may_change_parameters(model)
+        self.copies_parameters = may_change_parameters(model, *functions)
+        if self.copies_parameters:  # its code, which may also change settings, is the user's
+            keep_torch_settings(model)
         self._copy = torch.empty(self.layout.size * self.copies_parameters, device=self.device)
         self._buffers = [
             (module, key, buffer, buffer.detach())
@@ -251,16 +273,17 @@ class FlatModel:
         """Set the bound push's gradient to zero."""
         self._gradient.zero_()
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the model's output for inputs, shape [batch, ...].
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the value of a function of the model, with further arguments.
 
         Raises:
-            RunFailed: If the model has put another parameter in the place of one of its own.
+            RunFailed: If another parameter was put in the place of one of the model's, or the
+                values of a frozen one were changed.
         """
         if not self.copies_parameters:
-            return self.model(inputs)  # type: ignore[no-any-return]
+            return function(self.model, *arguments)
         with torch_settings_kept():
-            output: Tensor = self.model(inputs)
+            value = function(self.model, *arguments)
         for owner, key, parameter in self._owners:
             if owner.get(key) is not parameter:
                 raise RunFailed(
@@ -268,7 +291,10 @@ class FlatModel:
                     "forward pass, whose gradient nobody would see; change the values of the one "
                     "that is there"
                 )
-        return output
+        for name, parameter, version in self._frozen:
+            if parameter._version != version:
+                raise RunFailed(f"the model {CHANGED_FROZEN.format(name=name)}")
+        return value
 
     def collect(self) -> Tensor:
         """Complete the bound push: behind the gradient, the buffers as the forward pass left them.

@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -20,7 +19,7 @@ from hybridmpi.errors import UserError, nearest
 _current: list[str] = []  # the current folder, if it is in sys.path because of us
 
 
-def import_function(path: str, what: str) -> Callable[..., Any]:
+def import_function(path: str, what: str, or_kind: type | None = None) -> Any:
     """Import the function that `path` names.
 
     The current folder stays importable: the user's code may import more when it runs, in threads
@@ -29,6 +28,7 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
     Args:
         path: "package.module:function".
         what: What the function is to the user, for messages: "model", "data".
+        or_kind: What may be there instead of a function.
 
     Raises:
         UserError: If the path isn't of that form, the module is of the standard library, another
@@ -43,12 +43,14 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
             f"'{function_name}'; {nearest(function_name, public)}"
         )
     function = getattr(module, function_name)
+    if or_kind is not None and isinstance(function, or_kind):
+        return function
     if not callable(function):
         raise UserError(
             f"{what} is '{path}', but that is not a function but {type(function).__name__}; "
             "name a function"
         )
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def parts_of(path: str, what: str) -> tuple[str, str]:

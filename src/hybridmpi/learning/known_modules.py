@@ -1,13 +1,17 @@
 """Which models run no code but such of which is known what it leaves alone."""
 
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from hybridmpi.learning.plain_forward import only_passes_tensors
+from hybridmpi.learning.plain_forward import function_only_passes_tensors, only_passes_tensors
 
-_KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.")
+_OURS = "hybridmpi.learning."
+_KNOWN = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.", _OURS)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 # Modules that certainly draw no random numbers. All others are taken to draw some, also containers,
@@ -36,27 +40,51 @@ _DRAWS_NOTHING = frozenset(
 )
 
 
-def may_draw(model: nn.Module) -> bool:
-    """Say whether a forward pass may draw random numbers."""
-    return any(type(module) not in _DRAWS_NOTHING for module in model.modules())
+def may_draw(model: nn.Module, loss: Callable[..., Any]) -> bool:
+    """Say whether a loss, with the forward pass in it, may draw random numbers."""
+    return not _is_ours(loss) or any(
+        type(module) not in _DRAWS_NOTHING for module in model.modules()
+    )
 
 
-def may_change_parameters(model: nn.Module) -> bool:
-    """Say whether a forward or backward pass may write to parameters.
+def generators_in(model: nn.Module) -> list[torch.Generator]:
+    """Return the generators that modules have of their own, in order, each once."""
+    values = (value for module in model.modules() for value in vars(module).values())
+    return list({id(v): v for v in values if isinstance(v, torch.Generator)}.values())
+
+
+def may_change_parameters(model: nn.Module, *functions: Callable[..., Any]) -> bool:
+    """Say whether a forward or backward pass, or a function of the model, may write to parameters.
 
     What torch and torchvision bring doesn't, except embeddings with `max_norm`, and a class of the
     user's doesn't that only passes tensors through such modules. Any other code may: another class,
     a hook, a function that a module has been given.
     """
-    return not all(
-        _is_as_it_came(module) and (_is_known(module) or only_passes_tensors(module))
-        for module in model.modules()
+    return not (
+        all(
+            _is_as_it_came(module) and (_is_known(module) or only_passes_tensors(module))
+            for module in model.modules()
+        )
+        and all(_is_ours(each) or function_only_passes_tensors(each, model) for each in functions)
     )
 
 
-def has_own_code(model: nn.Module) -> bool:
+def has_own_code(model: nn.Module, *functions: Callable[..., Any]) -> bool:
     """Say whether any code of the user's runs in a forward or backward pass, whatever it does."""
-    return not all(_is_as_it_came(module) and _is_known(module) for module in model.modules())
+    return not (
+        all(_is_as_it_came(module) and _is_known(module) for module in model.modules())
+        and all(map(_is_ours, functions))
+    )
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    """Say whether a function is one of this package's, or calls one on arguments of ours."""
+    if isinstance(function, partial):
+        return _is_ours(function.func)
+    if isinstance(function, MethodType):
+        return type(function.__self__).__module__.startswith(_OURS)
+    of = function.__module__ if isinstance(function, FunctionType) else type(function).__module__
+    return of.startswith(_OURS)
 
 
 def _is_known(module: nn.Module) -> bool:

@@ -1,119 +1,47 @@
-"""Models by name: two small ones, torchvision's classifiers, and the user's own."""
+"""Models of images by name: two small ones, torchvision's classifiers, and the user's own."""
 
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hybridmpi.core.randomness import torch_seed
 from hybridmpi.errors import UserError
-from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.imports import import_function
-from hybridmpi.learning.known_modules import has_own_code
-from hybridmpi.learning.model_tensors import check_tensors
 from hybridmpi.learning.names import MODELS, check_model
-from hybridmpi.learning.settings import generators_kept, surroundings_kept, torch_settings_kept
-from hybridmpi.learning.trial import Trial, buffers_kept
+from hybridmpi.learning.settings import generators_kept, surroundings_kept
 
 Shape = tuple[int, int, int]  # channels, height, width
 Builder = Callable[[Shape, int], nn.Module]
 
-_CPU = torch.device("cpu")
 
+@dataclass(frozen=True)
+class ImageModel:
+    """Makes a model of images by its name.
 
-def build_model(
-    name: str,
-    *,
-    input_shape: Shape,
-    num_classes: int,
-    seed: int,
-    device: torch.device = _CPU,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    samples: Tensor | None = None,
-    examine: Callable[[nn.Module], None] = lambda _: None,
-) -> nn.Module:
-    """Build a classifier whose initial parameters depend on the seed alone, and try it.
-
-    The trial leaves no trace on the model: one of the user's own is built twice, and the first of
-    the two is tried. Nor does it on the generators of torch, numpy and Python.
-
-    Args:
+    Attributes:
         name: "mnist_cnn", "lenet", a torchvision classifier, or the user's own as
             "package.module:function", called as `function(input_shape, num_classes)`.
         input_shape: Channels, height and width of one sample.
         num_classes: The number of outputs.
-        seed: The run's seed.
-        device: Where it is to compute; the model is moved there.
-        precision: The job's `model.precision`.
-        samples: Some of the data set's, as a model is given them: float32, [samples, *input_shape];
-            zeros if not given.
-        examine: Given the model that has been tried, it may try more, where it leaves no trace.
-
-    Raises:
-        UserError: If there is no such model, it can't be built, or it doesn't turn inputs of that
-            shape into outputs of shape [batch, num_classes], in training and in evaluation.
     """
-    with surroundings_kept(f"model.name is '{name}', which"):
-        builder = _builder(name)  # imports the user's module, which may seed torch's generator
 
-    def build() -> nn.Module:
-        torch.manual_seed(torch_seed(seed, "initial parameters"))
-        with surroundings_kept(f"model.name is '{name}', which"):
-            model = builder(input_shape, num_classes)
-        check_tensors(name, model)
-        return model.float().to(device).train()
+    name: str
+    input_shape: Shape
+    num_classes: int
 
-    inputs = torch.zeros(1, *input_shape, dtype=torch.float32) if samples is None else samples
-    with torch.random.fork_rng(devices=[]):  # accelerators' generators aren't used for this
-        model = build()
-        with generators_kept(), ExitStack() as stack:
-            tried = model
-            if has_own_code(model):
-                tried = _built_again(name, model, build)
-            else:
-                stack.enter_context(buffers_kept(model))
-            Trial(
-                name,
-                tried,
-                inputs.to(device),
-                num_classes,
-                is_real=samples is not None and bool(samples.isfinite().all()),
-                precision=precision,
-            ).run()
-            with torch_settings_kept():
-                examine(tried)
-    return model.train()
+    def __call__(self) -> nn.Module:
+        """Return a new model, whose initial parameters are drawn from torch's generator.
 
-
-def load_initial(model: nn.Module, path: str | Path) -> None:
-    """Set a model's parameters and buffers to those of a safetensors file.
-
-    Raises:
-        UserError: If the file can't be read, or doesn't hold exactly this model's tensors.
-    """
-    given = _read_safetensors(path)
-    wanted = {entry.name: entry.shape for entry in Layout.of(model).entries}
-    reshaped = {
-        f"{name} ({list(given[name].shape)} instead of {list(wanted[name])})"
-        for name in given.keys() & wanted.keys()
-        if given[name].shape != wanted[name]
-    }
-    differences = (
-        _listed("lacks", wanted.keys() - given.keys()),
-        _listed("has, but the model hasn't,", given.keys() - wanted.keys()),
-        _listed("has with other shapes", reshaped),
-    )
-    if any(differences):
-        raise UserError(
-            f"model.initial is '{path}', which doesn't fit the model: it "
-            + "; it ".join(filter(None, differences))
-            + "; take a file that was saved from the same model, input shape and classes"
-        )
-    model.load_state_dict(given, strict=False)  # not strict: shared parameters have one name
+        Raises:
+            UserError: If there is no such model, or it can't be built.
+        """
+        what = f"model.name is '{self.name}', which"
+        with generators_kept(), surroundings_kept(what):  # an import may seed torch's generator
+            builder = _builder(self.name)
+        return builder(self.input_shape, self.num_classes)
 
 
 def _builder(name: str) -> Builder:
@@ -121,18 +49,6 @@ def _builder(name: str) -> Builder:
     if ":" in name:
         return partial(_build_own, name, import_function(name, "model.name"))
     return partial(_build_ours if name in _OURS else _build_from_torchvision, name)
-
-
-def _built_again(name: str, model: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a model once more, and make sure that nothing of it is the first one's."""
-    other = build()
-    of_first = {id(parameter) for parameter in model.parameters()}
-    if any(id(parameter) in of_first for parameter in other.parameters()):
-        raise UserError(
-            f"model.name is '{name}', but that function returns the same parameters each time; "
-            "make the model inside the function, new in each call"
-        )
-    return other
 
 
 def _build_ours(name: str, input_shape: Shape, num_classes: int) -> nn.Module:
@@ -219,22 +135,3 @@ def _build_own(
             "return a torch.nn.Module"
         )
     return model
-
-
-def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"model.initial is '{path}', which can't be read ({error}); give a .safetensors file"
-        ) from error
-    return tensors
-
-
-def _listed(what: str, names: Iterable[str]) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{what} {', '.join(names[:5])}{more}" if names else ""

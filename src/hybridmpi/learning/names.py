@@ -13,6 +13,7 @@ from hybridmpi.learning.static_check import check_function
 DATA_SETS = ("digits", "mnist", "fashion-mnist", "cifar10", "synthetic")
 _FROM_FILES = ("mnist", "fashion-mnist", "cifar10")
 MODELS = ("mnist_cnn", "lenet")
+PROBLEMS = ("images", "language", "logistic", "quadratic", "regression")
 
 
 def check_data_set(name: str, root: Path | None, options: Mapping[str, Any]) -> None:
@@ -41,6 +42,21 @@ def check_data_set(name: str, root: Path | None, options: Mapping[str, Any]) -> 
         )
     if name in _FROM_FILES:
         require_root(name, root)
+
+
+def check_problem(name: str) -> None:
+    """Refuse a problem that there is not.
+
+    Raises:
+        UserError: If so.
+    """
+    if ":" in name:
+        check_function(name, "problem.name")
+    elif name not in PROBLEMS:
+        raise UserError(
+            f"problem.name is '{name}', but must be {', '.join(PROBLEMS)} or your own as "
+            f"package.module:function; {nearest(name, PROBLEMS)}"
+        )
 
 
 def require_root(name: str, root: Path | None) -> Path:

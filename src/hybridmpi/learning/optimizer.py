@@ -1,7 +1,11 @@
 """torch.optim's optimizers on flat vectors."""
 
 import inspect
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +28,19 @@ _REFUSED = {
 _NOT_OPTIONS = {"self", "params", "lr", "capturable", "differentiable"}
 
 
+@dataclass(frozen=True)
+class Group:
+    """How some of the parameters are stepped.
+
+    Attributes:
+        learning_rate_factor: Of the learning rate.
+        weight_decay: In place of the optimizer's own; None for that.
+    """
+
+    learning_rate_factor: float = 1.0
+    weight_decay: float | None = None
+
+
 class ServerOptimizer:
     """Takes steps on flat vectors with one of torch.optim's optimizers.
 
@@ -43,6 +60,7 @@ class ServerOptimizer:
         options: Mapping[str, Any],
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        groups: Mapping[str, Group] = MappingProxyType({}),
     ) -> None:
         """Prepare an optimizer.
 
@@ -52,13 +70,17 @@ class ServerOptimizer:
             options: Its arguments in torch.optim besides the learning rate.
             clip_norm: The largest norm of the whole gradient, see torch's clip_grad_norm_.
             clip_value: The largest element, see torch's clip_grad_value_; applied after clip_norm.
+            groups: For patterns of parameters' names (as in a shell, where `*` also matches dots)
+                how these are stepped; the first pattern that a name matches counts.
 
         Raises:
-            UserError: If torch.optim has no such optimizer, it can't be used here, or it doesn't
-                take these options.
+            UserError: If torch.optim has no such optimizer, it can't be used here, it doesn't take
+                these options, or a pattern matches no parameter.
         """
         optimizer_class = _optimizer_class(name)
         _check_options(optimizer_class, options)
+        check_groups(optimizer_class, groups)
+        self._groups, self._members = _grouped(layout, groups)
         self._layout = layout
         self._clip_norm = clip_norm
         self._clip_value = clip_value
@@ -69,12 +91,13 @@ class ServerOptimizer:
             name.lower() == "sgd"
             and clip_norm is None
             and clip_value is None
+            and not groups
             and all(value == 0 for value in options.values())
         )
         if not self.is_plain_sgd:  # making one has torch import its compiler: a second or two
             # Only their shapes matter before the first step, which puts a target in their place.
             self._tensors = self._parts(torch.zeros(layout.num_parameters))
-            self._optimizer = _made(optimizer_class, self._tensors, options)
+            self._optimizer = _made(optimizer_class, self._param_groups(), options)
 
     def step(
         self, source: Tensor, target: Tensor, gradient: Tensor, scale: float, learning_rate: float
@@ -129,11 +152,37 @@ class ServerOptimizer:
             self._tensors, self._parts(target), self._parts(gradient), strict=True
         ):
             tensor.data, tensor.grad = part, part_gradient
-        self._optimizer.param_groups[0]["lr"] = learning_rate
+        for group, of_torch in zip(self._groups, self._optimizer.param_groups, strict=True):
+            of_torch["lr"] = learning_rate * group.learning_rate_factor
         self._optimizer.step()
 
     def _parts(self, vector: Tensor) -> list[Tensor]:
-        return [vector] if self._is_elementwise else self._per_parameter(vector)
+        """Cut a vector into the tensors to step: few long ones, where elements are alike."""
+        if not self._is_elementwise:
+            return self._per_parameter(vector)
+        return [vector[start:end] for start, end, _ in self._runs()]
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Return start, end and group of each longest run of parameters of one group."""
+        runs: list[tuple[int, int, int]] = []
+        for entry, member in zip(self._layout.parameters, self._members, strict=True):
+            end = entry.offset + math.prod(entry.shape)
+            if runs and runs[-1][2] == member:
+                runs[-1] = (runs[-1][0], end, member)
+            else:
+                runs.append((entry.offset, end, member))
+        return runs
+
+    def _param_groups(self) -> list[dict[str, Any]]:
+        """Return the tensors to step as torch.optim takes them."""
+        members = [member for *_, member in self._runs()] if self._is_elementwise else self._members
+        found: list[dict[str, Any]] = [
+            {"params": []} | ({} if g.weight_decay is None else {"weight_decay": g.weight_decay})
+            for g in self._groups
+        ]
+        for tensor, member in zip(self._tensors, members, strict=True):
+            found[member]["params"].append(tensor)
+        return found
 
     def _per_parameter(self, vector: Tensor) -> list[Tensor]:
         return [entry.view(vector) for entry in self._layout.parameters]
@@ -151,7 +200,52 @@ class ServerOptimizer:
             nn.utils.clip_grad_value_(parts, self._clip_value)
 
 
-def check_optimizer(name: str, options: Mapping[str, Any]) -> None:
+def check_groups(optimizer_class: type[torch.optim.Optimizer], groups: Mapping[str, Group]) -> None:
+    """Refuse what an optimizer cannot do for some parameters only.
+
+    Raises:
+        UserError: If so.
+    """
+    for pattern, group in groups.items():
+        if group.weight_decay is not None and "weight_decay" not in _options_of(optimizer_class):
+            raise UserError(
+                f"optimizer.groups.'{pattern}' sets weight_decay, which torch.optim."
+                f"{optimizer_class.__name__} does not have; leave it out, or take adamw or sgd"
+            )
+
+
+def _grouped(layout: Layout, groups: Mapping[str, Group]) -> tuple[list[Group], list[int]]:
+    """Return the groups that have members, and the number of each parameter's group."""
+    patterns = list(groups)
+    matched = [
+        next((n for n, pattern in enumerate(patterns) if fnmatchcase(entry.name, pattern)), -1)
+        for entry in layout.parameters
+    ]
+    names = [entry.name for entry in layout.parameters]
+    for number, pattern in enumerate(patterns):
+        if number not in matched:
+            known = any(fnmatchcase(name, pattern) for name in names)
+            raise UserError(
+                f"optimizer.groups.'{pattern}' is for no parameter: "
+                + (
+                    "all that it matches belong to a pattern before it; put it first"
+                    if known
+                    else f"none that is trained has such a name; they are {_listed(names)}"
+                )
+            )
+    used = sorted(set(matched))
+    found = [Group() if number < 0 else groups[patterns[number]] for number in used]
+    return found, [used.index(number) for number in matched]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
+def check_optimizer(
+    name: str, options: Mapping[str, Any], groups: Mapping[str, Group] = MappingProxyType({})
+) -> None:
     """Refuse an optimizer that cannot be had, whatever the model.
 
     Raises:
@@ -159,7 +253,8 @@ def check_optimizer(name: str, options: Mapping[str, Any]) -> None:
     """
     optimizer_class = _optimizer_class(name)
     _check_options(optimizer_class, options)
-    _made(optimizer_class, [torch.zeros(1)], options)
+    check_groups(optimizer_class, groups)
+    _made(optimizer_class, [{"params": [torch.zeros(1)]}], options)
 
 
 def _optimizer_class(name: str) -> type[torch.optim.Optimizer]:
@@ -182,8 +277,7 @@ def _check_options(
     name = optimizer_class.__name__
     if "lr" in options:
         raise UserError("the optimizer option lr can't be set; it is learning_rate")
-    signature = inspect.signature(optimizer_class.__init__).parameters
-    allowed = {key: value.default for key, value in signature.items() if key not in _NOT_OPTIONS}
+    allowed = _options_of(optimizer_class)
     for option in options.keys() - allowed.keys():
         raise UserError(
             f"'{option}' is no option of torch.optim.{name}; its options and defaults are "
@@ -191,11 +285,19 @@ def _check_options(
         )
 
 
+def _options_of(optimizer_class: type[torch.optim.Optimizer]) -> dict[str, Any]:
+    """Return the options with their defaults."""
+    signature = inspect.signature(optimizer_class.__init__).parameters
+    return {key: value.default for key, value in signature.items() if key not in _NOT_OPTIONS}
+
+
 def _made(
-    optimizer_class: type[torch.optim.Optimizer], tensors: list[Tensor], options: Mapping[str, Any]
+    optimizer_class: type[torch.optim.Optimizer],
+    groups: list[dict[str, Any]],
+    options: Mapping[str, Any],
 ) -> torch.optim.Optimizer:
     try:
-        return optimizer_class(tensors, **options)
+        return optimizer_class(groups, **options)
     except (ValueError, TypeError, IndexError, RuntimeError) as error:
         raise UserError(
             f"torch.optim.{optimizer_class.__name__} refuses this model or its options "

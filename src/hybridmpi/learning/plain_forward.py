@@ -24,7 +24,8 @@ _FOR_TENSORS = """
     interpolate layer_norm leaky_relu log log_softmax matmul max max_pool1d max_pool2d mean min mish
     movedim mul ndim normalize numel pad permute pow relu relu6 repeat reshape selu shape sigmoid
     silu sin size softmax softplus split sqrt squeeze stack sub sum tanh transpose tril unbind
-    unflatten unsqueeze view scaled_dot_product_attention
+    unflatten unsqueeze view scaled_dot_product_attention cross_entropy nll_loss mse_loss l1_loss
+    smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits
 """
 OF_TORCH = frozenset(_FOR_TENSORS.split())
 _BUILTINS = frozenset(
@@ -54,9 +55,21 @@ def only_passes_tensors(module: nn.Module) -> bool:
         for name, value in members
     ):
         return False
+    return _pass_tensors(methods, module)
+
+
+def function_only_passes_tensors(function: object, model: nn.Module) -> bool:
+    """Say whether a function of a model and a batch only passes tensors through the model.
+
+    Nothing is said of the model's modules.
+    """
+    return isinstance(function, FunctionType) and _pass_tensors([function], model)
+
+
+def _pass_tensors(functions: list[FunctionType], module: nn.Module) -> bool:
     within = list(module.modules())
-    names = {name for method in methods for name in _names(method.__code__)}
-    return all(_is_plain_method(method) for method in methods) and all(
+    names = {name for function in functions for name in _names(function.__code__)}
+    return all(_is_plain_method(function) for function in functions) and all(
         (name in OF_TORCH or _has(module, name))
         and all(_gives_plain(each, name) for each in within)
         for name in names

@@ -1,12 +1,13 @@
 """Global settings, which a user's code may change, and which ours relies on."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from hybridmpi.errors import UserError
 
@@ -47,6 +48,27 @@ def torch_settings_kept() -> Iterator[None]:
     finally:
         if (after := _TorchSettings.now()) != before:
             before.restore(after)
+
+
+def keep_torch_settings(model: nn.Module) -> Callable[[], None]:
+    """Have settings put back after each forward pass; return what ends that."""
+    kept: list[_TorchSettings] = []
+
+    def before(_module: nn.Module, _inputs: object) -> None:
+        kept.append(_TorchSettings.now())
+
+    def after(_module: nn.Module, _inputs: object, _output: object) -> None:
+        then = kept.pop()
+        if (now := _TorchSettings.now()) != then:
+            then.restore(now)
+
+    handles = (model.register_forward_pre_hook(before), model.register_forward_hook(after))
+
+    def end() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return end
 
 
 @contextmanager

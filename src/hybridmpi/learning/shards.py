@@ -27,7 +27,8 @@ def shard_indices(
     """Share the training set out, every sample to exactly one worker.
 
     Args:
-        labels: The class of each sample, shape [num_samples].
+        labels: The class of each sample, shape [num_samples]; "stride" and "contiguous" only look
+            at how many there are.
         num_workers: The number of shards.
         scheme: "stride" deals a random order out in turn; "contiguous" cuts equal blocks as the
             set lies; "dirichlet" divides each class among the workers in proportions drawn from
@@ -194,7 +195,8 @@ def split(num_samples: int, validation: float) -> tuple[Indices, Indices]:
             f"out none; raise it to {1 / num_samples:.2g} or more, or set it to 0"
         )
     is_held_out = np.zeros(num_samples, bool)
-    is_held_out[generator(0, "validation").permutation(num_samples)[:size]] = True
+    if size:
+        is_held_out[generator(0, "validation").permutation(num_samples)[:size]] = True
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 

@@ -7,18 +7,22 @@ from torch import nn
 
 from hybridmpi.core.epoch import Epoch
 from hybridmpi.errors import UserError
+from hybridmpi.learning.nests import map_leaves
+from hybridmpi.learning.problem import Batch, Problem
+from hybridmpi.learning.trial import buffers_kept
 
 ADVICE = "data.last_batch = 'spread' or 'drop' makes no such batch of a larger data.batch_size"
 
 
 def check_single_sample(
-    model: nn.Module, input_shape: tuple[int, int, int], epochs: Sequence[Epoch]
+    problem: Problem, model: nn.Module, examples: Batch, epochs: Sequence[Epoch]
 ) -> None:
     """Try one sample in training mode, where some worker will have a batch of one.
 
     Args:
+        problem: Whose loss is computed.
         model: The model; its parameters and buffers stay as they are.
-        input_shape: Channels, height and width of one sample.
+        examples: A batch as the model is given it, of at least one sample.
         epochs: How the shards of the workers 1..N are cut into batches.
 
     Raises:
@@ -27,12 +31,9 @@ def check_single_sample(
     worker = next((w for w, epoch in enumerate(epochs, start=1) if epoch.smallest == 1), None)
     if worker is None:
         return
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            sample = torch.zeros(1, *input_shape, device=next(model.parameters()).device)
-            torch.func.functional_call(model.train(), copies, (sample,))
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), buffers_kept(model):
+            problem.loss(model.train(), map_leaves(lambda leaf: leaf[:1].clone(), examples))
     except Exception as error:  # models refuse inputs in many ways
         epoch = epochs[worker - 1]
         cause = "data.batch_size is 1"

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridmpi.core.metrics import Metric
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.reading.process import read
-from hybridmpi.runlog.schema import GRADIENTS, LOGS
+from hybridmpi.runlog.schema import GRADIENTS, LOGS, tables_with
 
 
 def read_beginning(
-    path: Path, counts: Mapping[str, int], version: int
+    path: Path, counts: Mapping[str, int], version: int, metrics: tuple[Metric, ...]
 ) -> dict[str, NDArray[np.void]]:
     """Read the first rows of a run file's tables, as they were at a version.
 
@@ -20,12 +21,20 @@ def read_beginning(
         path: The run file, whatever became of its writer.
         counts: How many rows of each table.
         version: Pushes in later steps are in none yet.
+        metrics: What the run that goes on is measured by.
 
     Raises:
         UserError: If the file cannot be read, or holds less than that.
     """
-    rows = read("beginning", path, dict(counts)).arrays
-    for table in LOGS:
+    rows = read("beginning", path, {table.name: counts[table.name] for table in LOGS}).arrays
+    for table in tables_with(metrics):
+        if table.name not in rows:  # the workers
+            continue
+        if rows[table.name].dtype.names != table.names:
+            raise UserError(
+                f"'{path}' has other columns in {table.name} than a run of this job and version of "
+                f"hybridmpi ({', '.join(table.names)}); resume it with the version that began it"
+            )
         if len(rows[table.name]) < counts[table.name]:
             raise UserError(
                 f"'{path}' holds {len(rows[table.name])} rows of {table.name}, but the checkpoint "

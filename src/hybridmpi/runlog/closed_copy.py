@@ -34,19 +34,19 @@ def save_closed_copy(run: Run, path: Path, force: bool = False) -> None:
     check_free(path, force)
     if path.exists() and path.samefile(run.path):  # which may still be written
         raise UserError(f"'{path}' is the run file itself; name another file for the copy")
-    tables = {
-        table.name: rows_of(table, getattr(run, table.name))
-        for table in (*schema.LOGS, schema.WORKERS)
-    }
+    tables = [
+        table.limited_to(getattr(run, table.name)) for table in schema.tables_with(run.metrics)
+    ]
+    rows = {table.name: rows_of(table, getattr(run, table.name)) for table in tables}
     size = int(run.layout.get("size", 0))
     final = np.zeros(size, np.float32) if run.final is None else run.final
     with (
         replacing(path) as beside,
         file_format.create(beside, run.path.stat().st_size) as file,
     ):
-        objects.set_attributes(file, _attributes(run, tables | {"final": final}))
-        for table in (*schema.LOGS, schema.WORKERS):
-            objects.create_table(file, table, tables[table.name])
+        objects.set_attributes(file, _attributes(run, rows | {"final": final}))
+        for table in tables:
+            objects.create_table(file, table, rows[table.name])
         objects.create_final(file, final, run.final_version)
         if len(run.snapshots):
             _copy_snapshots(run, file)
@@ -56,6 +56,8 @@ def _attributes(run: Run, parts: dict[str, NDArray[Any]]) -> dict[str, str | int
     attributes = {
         **schema.ENDINGS,
         **run.attributes,
+        "schema_version": schema.SCHEMA_VERSION,
+        "schema_minor": schema.SCHEMA_MINOR,
         "status": run.status,
         "config": json.dumps(run.config),
         "layout": json.dumps(run.layout),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hybridmpi.runlog import schema
 from hybridmpi.runlog.file_format import as_stored, stored_type
-from hybridmpi.runlog.schema import Table
+from hybridmpi.runlog.schema import HIGHER_IS_BETTER, LOWER_IS_BETTER, Table
 
 SNAPSHOT_CHUNK_BYTES = 2**24  # a chunk must stay below 4 GiB
 
@@ -37,6 +37,10 @@ def create_table(file: Any, table: Table, rows: NDArray[np.void]) -> None:
     dataset.attrs["meaning"] = table.meaning
     for column in table.columns:
         dataset.attrs[column.name] = column.meaning
+    for metric in table.metrics:
+        direction = HIGHER_IS_BETTER if metric.higher_is_better else LOWER_IS_BETTER
+        dataset.attrs[f"{metric.name}_unit"] = metric.unit
+        dataset.attrs[f"{metric.name}_direction"] = direction
 
 
 def create_final(file: Any, parameters: NDArray[np.float32], version: int = -1) -> None:

@@ -6,7 +6,9 @@ of a run that has ended. This is for the rest: runs that have not ended, and fil
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from hybridmpi.runlog.run import Run
@@ -61,14 +63,20 @@ def _check_workers(run: "Run") -> None:
     fewest = 1 if run.attributes.get("shared_out_anew") else count
     if not fewest <= run.attributes.get("num_workers", count) <= count:
         raise ValueError(f"it has {count} workers, but says {run.attributes['num_workers']}")
-    pushed_by = run.gradients.worker
+    pushed_by = _column(run.gradients, "worker")
     if len(pushed_by) and not 1 <= pushed_by.min() <= pushed_by.max() <= count:
         raise ValueError(f"its gradients are of other workers than 1 to {count}")
-    if run.events.worker.max() > count:
+    if _column(run.events, "worker").max(initial=0) > count:
         raise ValueError(f"its events are of other workers than 1 to {count}")
-    most_stale = run.gradients.staleness.max()
+    most_stale = _column(run.gradients, "staleness").max(initial=0)
     if most_stale > len(run.steps):
         raise ValueError(f"it has a staleness of {most_stale} in {len(run.steps)} steps")
+
+
+def _column(table: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """Return a column; nothing of one that an older file lacks."""
+    numbers: NDArray[np.int64] = table[name].to_numpy() if name in table else np.empty(0, np.int64)
+    return numbers
 
 
 def _check_layout(run: "Run") -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybridmpi.core.metrics import Metric
 from hybridmpi.errors import UserError, nearest
 from hybridmpi.runlog.attributes import Attributes
 from hybridmpi.runlog.reading.process import read
@@ -32,6 +33,8 @@ class Run:
         status: running (also of a run that was killed), complete, stopped or failed.
         config: The job.
         attributes: All other attributes of the run: versions, hosts, start time, duration_s.
+        metrics: What the run was measured by: the columns of `evaluations` that say how good it
+            was, the one that decides by default first.
         layout: How parameters lie in a vector: num_parameters, size, entries.
         gradients: One row per push, in the order of arrival.
         steps: One row per optimizer step.
@@ -47,6 +50,7 @@ class Run:
     status: str
     config: dict[str, Any]
     attributes: Attributes
+    metrics: tuple[Metric, ...]
     layout: dict[str, Any]
     gradients: pd.DataFrame
     steps: pd.DataFrame
@@ -67,7 +71,7 @@ class Run:
 
     @property
     def evaluated_on(self) -> str:
-        """The set that test_loss and test_accuracy are of: test, or validation for a tuning run."""
+        """The set that metrics named test_... are of: test, or validation for a tuning run."""
         return str(self.attributes.get("evaluated_on", "test"))
 
     def setting(self, section: str, field: str) -> str:

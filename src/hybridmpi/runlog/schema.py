@@ -1,18 +1,23 @@
 """What a run file holds: its tables, their columns, and what each column means.
 
-The meanings are stored in the file beside the columns, so that a run file explains itself.
+The meanings are stored in the file beside the columns, so that a run file explains itself. Columns
+are read by name. The minor version goes up when something is added: a column, a table, an
+attribute; older readers pass it over. The major version goes up when something that is there gets
+another meaning, or goes: older readers refuse such files.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+from hybridmpi.core.metrics import Metric
+
+SCHEMA_VERSION, SCHEMA_MINOR = 1, 1
 RUNNING = "running"
 END_STATUSES = ("complete", "stopped", "failed")
 CHUNK_BYTES = 2**16
@@ -33,11 +38,20 @@ _TEXT_BYTES = {"content_sha256": 64, "error": 8192, "status": 8}
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name with the unit, its numpy dtype, and its meaning."""
+    """One column of a table.
+
+    Attributes:
+        name: With its unit.
+        dtype: The numpy dtype.
+        meaning: What it says.
+        former: What it would have said in files that are older than the column; None if that is
+            not known, so that readers must do without it.
+    """
 
     name: str
     dtype: str
     meaning: str
+    former: int | float | None = None
 
     def encode(self, text: str) -> bytes:
         """Return `text` in UTF-8, cut between two characters where it is too long.
@@ -51,11 +65,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: a dataset of compound rows."""
+    """One table: a dataset of compound rows; some columns may be metrics."""
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
+    metrics: tuple[Metric, ...] = ()
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
@@ -71,6 +86,34 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(column.name for column in self.columns)
+
+    def known_columns(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Return rows of a file with this table's columns, as far as the file says them.
+
+        Columns that this version does not know are left out; those that are newer than the file
+        are filled in where it is known what they would have said, and missing where it is not.
+
+        Raises:
+            ValueError: If a column holds something else than it should.
+        """
+        if rows.dtype == self.dtype:
+            return rows
+        there = rows.dtype.names or ()
+        columns = [each for each in self.columns if each.name in there or each.former is not None]
+        types = {each.name: rows.dtype[each.name] for each in columns if each.name in there}
+        for name, dtype in types.items():
+            if dtype.kind != self.dtype[name].kind:
+                raise ValueError(f"{name} in {self.name} is of type {dtype}")
+        taken = np.empty(
+            len(rows), [(each.name, types.get(each.name, each.dtype)) for each in columns]
+        )
+        for each in columns:
+            taken[each.name] = rows[each.name] if each.name in there else each.former
+        return taken
+
+    def limited_to(self, names: Container[object]) -> "Table":
+        """Return the table without the columns that are not among these."""
+        return replace(self, columns=tuple(each for each in self.columns if each.name in names))
 
     def to_array(self, rows: Iterable[Sequence[object]]) -> NDArray[np.void]:
         """Convert rows, values in column order and text as str, to an array of `dtype`."""
@@ -107,7 +150,7 @@ GRADIENTS = Table(
         Column("compute_s", "f8", "seconds spent computing it, without the job's extra delays"),
         Column("wait_s", "f8", "seconds that the worker waited for its release before that"),
         Column("server_s", "f8", "seconds that the server was busy with it, and with its step"),
-        Column("assignment", "i4", "how often shards had been shared out anew for its batch"),
+        Column("assignment", "i4", "how often shards had been shared out anew for its batch", 0),
     ),
 )
 STEPS = Table(
@@ -131,11 +174,9 @@ EVALUATIONS = Table(
         TIME,
         VERSION,
         Column("epoch", "f8", "samples in steps so far, divided by the training set's samples"),
-        Column("train_loss", "f8", "mean loss on a fixed subset of the training set"),
-        Column("test_loss", "f8", "mean loss on the whole set that evaluated_on names"),
-        Column("test_accuracy", "f8", "share of that set classified rightly, 0 to 1"),
     ),
 )
+HIGHER_IS_BETTER, LOWER_IS_BETTER = "higher is better", "lower is better"
 WORKERS = Table(
     "workers",
     "one row per worker",
@@ -167,6 +208,20 @@ SNAPSHOTS = Table(
 )
 
 LOGS = (GRADIENTS, STEPS, EVALUATIONS, EVENTS)
+
+
+@cache
+def evaluations_by(metrics: tuple[Metric, ...]) -> Table:
+    """Return the table of evaluations with a column for each metric, the one that decides last."""
+    columns = tuple(Column(each.name, "f8", each.meaning) for each in reversed(metrics))
+    table = EVALUATIONS
+    return Table(table.name, table.meaning, (*table.columns, *columns), metrics)
+
+
+def tables_with(metrics: tuple[Metric, ...]) -> tuple[Table, ...]:
+    """Return the tables that every run file has, evaluations with these metrics."""
+    named = (evaluations_by(metrics) if table is EVALUATIONS else table for table in LOGS)
+    return (*named, WORKERS)
 
 
 def in_place(name: str, value: str | int | float) -> NDArray[Any]:

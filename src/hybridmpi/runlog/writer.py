@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hybridmpi.core.metrics import CLASSIFICATION, Metric
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.runlog import file_format, objects, schema
 from hybridmpi.runlog.claim import Claim
@@ -30,14 +31,16 @@ class RunWriter:
     until it is closed, and nothing else leaves a file at every moment that HDF5 can open.
     """
 
-    def __init__(self, path: Path, beside: Path) -> None:
+    def __init__(self, path: Path, beside: Path, metrics: Sequence[Metric]) -> None:
         """Open the file `beside`, as `create` made it, for concurrent reading.
 
         Args:
             path: The run file that it is to become.
             beside: Where it still is.
+            metrics: What `evaluation` records.
         """
         self.path = path
+        self._evaluations = schema.evaluations_by(tuple(metrics))
         self._final_version = -1
         self._is_open = True
         self._failure = ""  # of a write; what has been written by then stays as it is
@@ -65,6 +68,7 @@ class RunWriter:
         layout_json: str,
         size: int,
         workers: Sequence[tuple[int, str, str, int, bool]],
+        metrics: Sequence[Metric] = CLASSIFICATION,
         keep_snapshots: bool = False,
         force: bool = False,
         rows: Mapping[str, NDArray[np.void]] = MappingProxyType({}),
@@ -78,6 +82,7 @@ class RunWriter:
             layout_json: The layout of a parameter vector: names, shapes, offsets.
             size: Elements of a parameter vector.
             workers: One row per worker: rank, host, device, shard size, whether it is delayed.
+            metrics: What `evaluation` records, the one that decides by default first.
             keep_snapshots: Whether `snapshot` keeps the parameters.
             force: Whether a file that is already there may be replaced.
             rows: What the tables hold from the start, by name; others are empty.
@@ -91,20 +96,20 @@ class RunWriter:
             4 * size
             + len(layout_json)
             + len(workers) * schema.WORKERS.dtype.itemsize
-            + sum(held.nbytes for held in rows.values())
+            + sum(table_rows.nbytes for table_rows in rows.values())
         )
         with replacing(path) as beside:
             with file_format.create(beside, num_bytes) as file:
                 objects.set_attributes(file, _at_first(attributes, config, layout_json))
-                for table in schema.LOGS:
-                    objects.create_table(file, table, rows.get(table.name, table.to_array(())))
-                objects.create_table(file, schema.WORKERS, schema.WORKERS.to_array(workers))
+                held = {**rows, schema.WORKERS.name: schema.WORKERS.to_array(workers)}
+                for table in schema.tables_with(tuple(metrics)):
+                    objects.create_table(file, table, held.get(table.name, table.to_array(())))
                 # Written once now, so that the room for it is there at the end.
                 objects.create_final(file, np.zeros(size, np.float32))
                 if keep_snapshots:
                     objects.create_table(file, schema.SNAPSHOTS, schema.SNAPSHOTS.to_array(()))
                     objects.create_snapshots(file, size)
-            return cls(path, beside)
+            return cls(path, beside, metrics)
 
     def num_rows(self) -> dict[str, int]:
         """Return how many rows each table has, recorded ones included."""
@@ -124,17 +129,27 @@ class RunWriter:
         self._tables[table.name].amend(numbers, **columns)
 
     def evaluation(
-        self,
-        time_s: float,
-        version: int,
-        epoch: float,
-        train_loss: float,
-        test_loss: float,
-        test_accuracy: float,
+        self, time_s: float, version: int, epoch: float, values: Mapping[str, float]
     ) -> None:
-        """Record the evaluation of the parameters that were in force at `time_s`."""
-        row = (time_s, version, epoch, train_loss, test_loss, test_accuracy)
-        self.append(schema.EVALUATIONS, schema.EVALUATIONS.to_array([row]))
+        """Record the evaluation of the parameters that were in force at `time_s`.
+
+        Args:
+            time_s: Seconds on the training clock.
+            version: Of the parameters.
+            epoch: Samples in steps so far, over those of the training set.
+            values: Each metric's, by name.
+
+        Raises:
+            ValueError: If they are not those of the file's metrics.
+        """
+        table = self._evaluations
+        names = [metric.name for metric in reversed(table.metrics)]
+        if values.keys() != set(names):
+            raise ValueError(
+                f"evaluated were {sorted(values)}, but the metrics are {sorted(names)}"
+            )
+        row = (time_s, version, epoch, *(values[name] for name in names))
+        self.append(table, table.to_array([row]))
 
     def event(self, time_s: float, kind: str, worker: int, detail: str, gradients: int) -> None:
         """Record an event after so many pushes; `worker` is 0 for the server. Long text is cut."""
@@ -279,6 +294,7 @@ def _at_first(
     return {
         **attributes,
         "schema_version": schema.SCHEMA_VERSION,
+        "schema_minor": schema.SCHEMA_MINOR,
         **schema.ENDINGS,
         "status": schema.RUNNING,
         "config": json.dumps(config),

@@ -1,17 +1,21 @@
 import pytest
 from matplotlib.figure import Figure
 
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.errors import UserError
 from hybridmpi.experiments.figures.quantities import (
     mark_amounts,
     outcome_quantity,
     quantity,
 )
+from hybridmpi.experiments.metrics import by_name
+
+METRICS = by_name(CLASSIFICATION)
 
 
 def test_accuracy_is_in_percent_and_its_differences_in_points() -> None:
-    assert quantity("test_accuracy").label == "test accuracy (%)"
-    label = outcome_quantity("test_accuracy").difference_label("async")
+    assert quantity("test_accuracy", METRICS).label == "test accuracy (%)"
+    label = outcome_quantity("test_accuracy", METRICS).difference_label("async")
     assert label == "mean test accuracy minus async (points)"
 
 
@@ -25,12 +29,12 @@ def test_accuracy_is_in_percent_and_its_differences_in_points() -> None:
     ],
 )
 def test_outcomes_say_which_reading_they_are(outcome: str, label: str) -> None:
-    assert outcome_quantity(outcome).label == label
+    assert outcome_quantity(outcome, METRICS).label == label
 
 
 def test_unknown_quantity_is_refused() -> None:
     with pytest.raises(UserError, match="no quantity 'test_acuracy'; did you mean"):
-        quantity("test_acuracy")
+        quantity("test_acuracy", METRICS)
 
 
 @pytest.mark.parametrize(

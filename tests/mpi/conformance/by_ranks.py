@@ -28,6 +28,7 @@ from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
 from hybridmpi.engines.snapshots import SnapshotTaker
 from hybridmpi.learning.gradients import Gradient, GradientComputer
+from hybridmpi.learning.problems.images import cross_entropy
 from hybridmpi.learning.update import Update
 from hybridmpi.runlog.writer import RunWriter
 from hybridmpi.transport.messages import MessageServer
@@ -160,7 +161,7 @@ def serve(setup: Setup, scenario: Scenario, batons: MPI.Intracomm, path: Path) -
 
 def compute_and_push(setup: Setup, scenario: Scenario, batons: MPI.Intracomm) -> None:
     job, number, batches = setup.job, setup.ranks.comm.rank, setup.share.batches
-    computer = GradientComputer(setup.model, seed=job.seed)
+    computer = GradientComputer(setup.model, cross_entropy, seed=job.seed)
     assert batches is not None
 
     def compute(

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from hybridmpi.cli.progress.wording import duration
 from hybridmpi.engines.status import Status
+from hybridmpi.experiments.metrics import ShownMetric, shown
 
 if TYPE_CHECKING:
     from hybridmpi.engines.outcome import Outcome
@@ -19,8 +20,9 @@ def summary(outcome: "Outcome", last: Status | None) -> Text:
         text.append(f"stopped by {outcome.reason}\n", "bold yellow")
     else:
         text.append(f"{outcome.status} ({outcome.reason})\n", "bold green")
-    measure = f"{outcome.evaluated_on} accuracy"
-    facts = {measure: _percent(outcome.accuracy)}
+    metric = shown(outcome.metric)
+    measure = metric.label_on(outcome.evaluated_on)
+    facts = {measure: _value(metric, outcome)}
     if last is not None:
         discarded = f", {last.discarded:,} of them discarded" if last.discarded else ""
         facts["gradients"] = f"{last.gradients:,}{discarded}"
@@ -35,5 +37,7 @@ def summary(outcome: "Outcome", last: Status | None) -> Text:
     return text
 
 
-def _percent(accuracy: float | None) -> str:
-    return "not evaluated" if accuracy is None else f"{accuracy:.2%}".replace("%", " %")
+def _value(metric: ShownMetric, outcome: "Outcome") -> str:
+    if outcome.values is None:
+        return "not evaluated"
+    return f"{metric.value(outcome.values[metric.name])} {metric.unit}".rstrip()

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from hybridmpi.engines.problem import Sharing, source_of
+from hybridmpi.learning.problems.load import Source
+
 if TYPE_CHECKING:
     from hybridmpi.config import Job
 
@@ -16,14 +19,15 @@ class RankJob:
     The fields are the job's.
 
     Attributes:
-        whole: All of it, as JSON, for a rank that loads the data set.
+        source: Where the problem comes from.
+        sharing: How the training set is shared out.
         first_batches: Of workers that go on from a checkpoint, the number of the next batch.
         losses: Those before the checkpoint whose shards were shared out anew, and who is back.
     """
 
-    whole: str
+    source: Source
+    sharing: Sharing
     seed: int
-    model: str
     initial: Path | None
     precision: Literal["float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
@@ -40,9 +44,9 @@ class RankJob:
     def of(cls, job: "Job", first_batches: Mapping[int, int], losses: tuple[int, ...] = ()) -> Self:
         """Take from a job what every rank needs."""
         return cls(
-            whole=job.model_dump_json(),
+            source=source_of(job),
+            sharing=Sharing.of(job),
             seed=job.run.seed,
-            model=job.model.name,
             initial=job.model.initial,
             precision=job.model.precision,
             device=job.run.device,

@@ -105,7 +105,8 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
     if setup.resume is not None:
         with as_damage():
             version = setup.resume.facts["core"]["version"]
-            rows = read_beginning(output, setup.resume.facts["recorder"]["rows"], version)
+            counts = setup.resume.facts["recorder"]["rows"]
+            rows = read_beginning(output, counts, version, setup.problem.described())
         anew = int(setup.was_shared_out_anew)
         resumed = {"resumed_at_version": version, "shared_out_anew": anew}
     workers = [
@@ -136,6 +137,7 @@ def _create(setup: Setup, output: Path, hosts: Sequence[Host], force: bool) -> R
         layout_json=setup.layout.to_json(),
         size=setup.layout.size,
         workers=workers,
+        metrics=setup.problem.described(),
         keep_snapshots=job.run.keep_snapshots,
         force=force or setup.resume is not None,
         rows=rows,
@@ -219,8 +221,8 @@ def _serve(
     recorder.event(server.end_s, "end", 0, core.stop_reason)
     recorder.flush()
     was_interrupted = bool(interrupted_anywhere())
-    accuracy = _evaluate(setup, recorder, server, snapshots.taken, interrupted_anywhere, report)
-    status = "stopped" if was_interrupted or accuracy is None else "complete"
+    values = _evaluate(setup, recorder, server, snapshots.taken, interrupted_anywhere, report)
+    status = "stopped" if was_interrupted or values is None else "complete"
     recorder.close(status, duration_s=server.end_s, bytes_sent=end.bytes_sent)
     present = [w for w in range(1, ranks.comm.size) if w not in lost.absent]
     let_go(ranks.direct, present, ranks.watch.ended)
@@ -229,7 +231,8 @@ def _serve(
         status,
         core.stop_reason,
         not lost.are_left_alive,
-        accuracy,
+        setup.problem.described()[0],
+        values,
         job.data.evaluated_on,
     )
 
@@ -241,7 +244,7 @@ def _evaluate(
     snapshots: Sequence[Snapshot],
     interrupted: Callable[[], str],
     report: Report,
-) -> float | None:
+) -> Mapping[str, float] | None:
     """Evaluate the snapshots while all other ranks sleep; after a signal not for long."""
     share = setup.share
     assert share.evaluation is not None
@@ -259,8 +262,8 @@ def _evaluate(
         snapshots,
         recorder,
         setup.model,
+        setup.problem,
         share.evaluation,
-        normalisation=(share.facts.mean, share.facts.std),
         batch_size=setup.evaluation_batch_size,
         training_samples=share.facts.training_samples,
         go_on=go_on,

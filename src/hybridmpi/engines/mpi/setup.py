@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.core.delays import Delays
+from hybridmpi.engines.data import NUM_EXAMPLES
 from hybridmpi.engines.memory import MemoryPlan, check_fits, mib, server_plan, worker_plan
 from hybridmpi.engines.mpi.agreement import agree
 from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
@@ -16,9 +17,16 @@ from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
 from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.activations import ActivationBytes, activation_bytes
+from hybridmpi.learning.building import (
+    build,
+    drawn_without_seed,
+    fingerprints,
+    load_initial,
+)
 from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
-from hybridmpi.learning.models import build_model, load_initial
+from hybridmpi.learning.problem import Batch
+from hybridmpi.learning.samples import examples_of
 from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.resources import memory_limit_bytes
 
@@ -63,9 +71,13 @@ class Setup:
         self.job: RankJob = ranks.comm.bcast(told)
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
-        self.share = share_out(ranks.comm, ranks.memory, self.job.whole, self.device)
+        self.share = share_out(
+            ranks.comm, ranks.memory, self.job.source, self.job.sharing, self.device
+        )
+        self.problem = self.share.problem
         self._activations = ActivationBytes(0, 0)
         self.model, self.initial = agree(ranks.comm, self._build_model)
+        agree(ranks.comm, self._check_same_model)
         self._activations = ranks.comm.bcast(self._activations)
         self.layout = self.model.layout
         self.delays = Delays(
@@ -108,26 +120,31 @@ class Setup:
         )
 
     def _build_model(self) -> tuple[FlatModel, Tensor]:
-        facts = self.share.facts
-        model = build_model(
-            self.job.model,
-            input_shape=facts.shape,
-            num_classes=facts.num_classes,
+        examples = examples_of(self.share.any_samples, NUM_EXAMPLES)
+        model = build(
+            self.problem,
+            examples,
             seed=self.job.seed,
             device=self.device,
             precision=self.job.precision,
-            samples=facts.examples(self.share.any_samples),
-            examine=self._examine if self.ranks.is_server else lambda _: None,
+            examine=self._examine if self.ranks.is_server else lambda *_: None,
         )
         if self.job.initial is not None:
             load_initial(model, self.job.initial)
         initial = flatten(model) if self.ranks.is_server else torch.empty(0)
-        return FlatModel(model), initial
+        self._fingerprints = fingerprints(model)
+        return FlatModel(model, *self.problem.functions()), initial
 
-    def _examine(self, model: nn.Module) -> None:
-        facts = self.share.facts
-        check_single_sample(model, facts.shape, facts.epochs)
-        self._activations = activation_bytes(model, facts.shape)
+    def _check_same_model(self) -> None:
+        """Check that all ranks begin with the same parameters, frozen ones included."""
+        of_server: dict[str, int] = self.ranks.comm.bcast(self._fingerprints)
+        for name in of_server | self._fingerprints:
+            if of_server.get(name) != self._fingerprints.get(name):
+                raise drawn_without_seed(self.problem.subject, name)
+
+    def _examine(self, model: nn.Module, examples: Batch) -> None:
+        check_single_sample(self.problem, model, examples, self.share.facts.epochs)
+        self._activations = activation_bytes(self.problem, model, examples)
 
     @property
     def was_shared_out_anew(self) -> bool:
@@ -159,6 +176,7 @@ class Setup:
         return "\n".join(lines)
 
     def _build_optimizer(self) -> "ServerOptimizer":
+        from hybridmpi.engines.problem import groups_of
         from hybridmpi.learning.optimizer import ServerOptimizer
 
         section = self.whole_job.optimizer
@@ -168,6 +186,7 @@ class Setup:
             options=section.options,
             clip_norm=section.clip_norm,
             clip_value=section.clip_value,
+            groups=groups_of(self.whole_job),
         )
 
     def _choose_transport(self) -> Choice:

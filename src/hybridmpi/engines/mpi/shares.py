@@ -1,21 +1,29 @@
-"""Who gets which data: one rank per node loads the data set, and its workers read it in place.
+"""Who gets which samples: one rank per node loads those in memory, and its workers read in place.
 
-Where a node has too little shared memory for that, each worker is sent a copy of its shard.
+Where a node has too little shared memory for that, each worker is sent a copy of its shard. Samples
+in memory-mapped files, or of the user's own kind, each rank reads by itself.
 """
 
-import json
+import pickle
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from mpi4py import MPI
 from torch import Tensor
 
-from hybridmpi.engines.data import Facts, LoadedData, Samples, batches_of, shard_after
+from hybridmpi.engines.data import TRAINING, Facts, LoadedData, batches_of, shard_after
 from hybridmpi.engines.memory import mib
 from hybridmpi.engines.mpi.agreement import agree, wait
+from hybridmpi.engines.problem import Sharing
+from hybridmpi.errors import UserError
 from hybridmpi.learning.batches import Batches
+from hybridmpi.learning.nests import Nest, leaves, map_leaves, with_leaves
+from hybridmpi.learning.problem import Problem
+from hybridmpi.learning.problems.load import Source
+from hybridmpi.learning.samples import AnySamples, TensorSamples, as_samples
 from hybridmpi.transport import node_memory
 from hybridmpi.transport.node_memory import NodeMemory
 
@@ -25,9 +33,10 @@ _PART_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Share:
-    """What one rank keeps of the data set.
+    """What one rank keeps of the samples.
 
     Attributes:
+        problem: What is learned, on this rank.
         facts: What every rank knows.
         data_bytes: Bytes of what it keeps; what a node's ranks share is its first rank's.
         samples: What a worker draws from; None on the server.
@@ -36,15 +45,16 @@ class Share:
         shortages: For each node with too little shared memory, what is done about it.
     """
 
+    problem: Problem
     facts: Facts
     data_bytes: int
     samples: "WorkerSamples | None"
-    evaluation: tuple[Samples, Samples] | None
+    evaluation: tuple[AnySamples, AnySamples] | None
     shortages: tuple[str, ...]
 
     @property
-    def any_samples(self) -> Samples:
-        """Samples of the data set, whatever this rank has."""
+    def any_samples(self) -> AnySamples:
+        """Samples of the training set, whatever this rank has."""
         if self.samples is not None:
             return self.samples.samples
         assert self.evaluation is not None
@@ -74,7 +84,7 @@ class WorkerSamples:
         self,
         worker: int,
         facts: Facts,
-        samples: Samples,
+        samples: AnySamples,
         shards: Sequence[Tensor],
         device: torch.device,
     ) -> None:
@@ -95,44 +105,115 @@ class WorkerSamples:
         return self._batches
 
 
-def share_out(comm: MPI.Intracomm, memory: NodeMemory, job: str, device: torch.device) -> Share:
-    """Load the data set on one rank per node, and give each rank what it needs of it.
+def share_out(
+    comm: MPI.Intracomm, memory: NodeMemory, source: Source, sharing: Sharing, device: torch.device
+) -> Share:
+    """Load the samples, those in memory on one rank per node, and give each rank what it needs.
 
     Args:
         comm: Rank 0 is the server.
         memory: Of the ranks on this node, in the order of `comm`; the first one loads.
-        job: The whole job, as JSON.
+        source: Of the problem.
+        sharing: How the training set is shared out.
         device: Where this rank's batches go.
 
     Raises:
-        UserError: On all ranks, if the data set cannot be loaded or shared out.
+        UserError: On all ranks, if the samples cannot be loaded or shared out.
     """
     node, worker = memory.node, comm.rank
-    loaded = agree(comm, lambda: _load(job, comm.size - 1) if node.rank == 0 else None)
+    is_reader = node.rank == 0
+    problem = _problem(comm, source, is_reader)
+    loaded = agree(comm, lambda: LoadedData(problem, sharing, comm.size - 1) if is_reader else None)
     facts: Facts = comm.bcast(loaded.facts if loaded else None)
-    to_share = [*loaded.training, torch.cat(loaded.shards)] if loaded else []
-    shortages = comm.allgather(_shortage(to_share))
+    agree(comm, lambda: _check_same(problem, facts, loaded))
+    stored: Stored | None = agree(comm, lambda: Stored.of(problem, loaded) if loaded else None)
+    stored = node.bcast(stored)
     shards: Sequence[Tensor] = ()
-    if shortages[node.bcast(worker)]:
-        samples, held_bytes = _own_shard(node, worker, loaded)
+    shortages: list[str] = [""] * comm.size
+    if stored is None:  # each rank reads for itself
+        samples = agree(comm, lambda: loaded.training if loaded else _read(problem))
+        shards, held_bytes = node.bcast(loaded.shards if loaded else None), 0
     else:
-        inputs, labels, every_shard = memory.share(to_share)
-        samples, held_bytes = (inputs, labels), node_memory.needed_bytes(to_share)
-        shards = every_shard.split_with_sizes(facts.shard_sizes)
+        to_share = [*_tensors(loaded.training), torch.cat(loaded.shards)] if loaded else []
+        shortages = comm.allgather(_shortage(to_share))
+        if shortages[node.bcast(worker)]:
+            parts, held_bytes = _own_shard(node, worker, loaded)
+        else:
+            *parts, every_shard = memory.share(to_share)
+            held_bytes = node_memory.needed_bytes(to_share)
+            shards = every_shard.split_with_sizes(facts.shard_sizes)
+        samples = stored.samples(parts)
     evaluation = (loaded.training_subset(), loaded.held_out) if loaded and not worker else None
     return Share(
+        problem,
         facts,
-        held_bytes + sum(_bytes(part) for part in evaluation or ()),
+        held_bytes + sum(map(_bytes, evaluation or ())),
         WorkerSamples(worker, facts, samples, shards, device) if worker else None,
         evaluation,
         tuple(filter(None, shortages)),
     )
 
 
-def _load(job: str, num_workers: int) -> LoadedData:
-    from hybridmpi.config.load import parse_job
+@dataclass(frozen=True)
+class Stored:
+    """What is told of samples in memory to the ranks that are to see them: all but their tensors.
 
-    return LoadedData(parse_job(json.loads(job), "job"), num_workers)
+    Attributes:
+        form: A nest like theirs.
+        augment: See `TensorSamples`.
+        prepare: Likewise.
+    """
+
+    form: Nest
+    augment: Any
+    prepare: Any
+
+    @classmethod
+    def of(cls, problem: Problem, loaded: LoadedData) -> Self | None:
+        """Return what to tell; None if the training samples are not in memory.
+
+        Raises:
+            UserError: If a function of theirs cannot be sent.
+        """
+        training = loaded.training
+        if not isinstance(training, TensorSamples):
+            return None
+        stored = cls(map_leaves(lambda _: 0, training.tensors), training.augment, training.prepare)
+        try:
+            pickle.dumps(stored)
+        except Exception as error:  # pickle raises many
+            raise UserError(
+                f"{problem.subject}, whose {TRAINING} have functions that can't be sent to other "
+                f"processes ({error}); define them at the top of a module, without lambda"
+            ) from error
+        return stored
+
+    def samples(self, tensors: Sequence[Tensor]) -> TensorSamples:
+        """Return samples of these tensors."""
+        nest = with_leaves(self.form, iter(tensors))
+        return TensorSamples(nest, augment=self.augment, prepare=self.prepare)
+
+
+def _problem(comm: MPI.Intracomm, source: Source, is_reader: bool) -> Problem:
+    """Make the problem on each rank, or on readers, which send it to the others."""
+    if not source.is_made_by_readers:
+        return agree(comm, source.make)
+    made = agree(comm, lambda: source.make() if is_reader else None)
+    sent: Problem = comm.bcast(made.without_samples() if made and not comm.rank else None)
+    return made or sent
+
+
+def _read(problem: Problem) -> AnySamples:
+    return as_samples(problem.training, f"{problem.subject}, whose {TRAINING}")
+
+
+def _check_same(problem: Problem, facts: Facts, loaded: LoadedData | None) -> None:
+    """Check that all nodes have loaded the same."""
+    if loaded is not None and loaded.facts != facts:
+        raise UserError(
+            f"{problem.subject}, whose {TRAINING} differ between {socket.gethostname()} and the "
+            "server's node; draw them with a fixed seed, and read the same files"
+        )
 
 
 def _shortage(tensors: Sequence[Tensor]) -> str:
@@ -147,23 +228,31 @@ def _shortage(tensors: Sequence[Tensor]) -> str:
     )
 
 
-def _own_shard(node: MPI.Intracomm, worker: int, loaded: LoadedData | None) -> tuple[Samples, int]:
+def _own_shard(
+    node: MPI.Intracomm, worker: int, loaded: LoadedData | None
+) -> tuple[list[Tensor], int]:
     """Give each worker of a node a copy of its shard; return this rank's, and its bytes."""
     ranks = node.allgather(worker)
     if loaded is None:
-        samples = _receive(node), _receive(node)
-        return samples, _bytes(samples)
+        parts = [_receive(node) for _ in range(node.recv(source=0, tag=_TAG))]
+        return parts, sum(part.nbytes for part in parts)
     for local, rank in enumerate(ranks[1:], start=1):
-        for part in loaded.shard(rank):
+        parts = _tensors(loaded.shard(rank))
+        node.send(len(parts), local, _TAG)
+        for part in parts:
             _send(node, part, local)
     if not worker:
-        return loaded.training, 0  # which the server has no use for, and gives up
-    samples = loaded.shard(worker)
-    return samples, _bytes(samples)
+        return _tensors(loaded.training), 0  # which the server has no use for, and gives up
+    parts = _tensors(loaded.shard(worker))
+    return parts, sum(part.nbytes for part in parts)
 
 
-def _bytes(samples: Samples) -> int:
-    return sum(tensor.nbytes for tensor in samples)
+def _tensors(samples: AnySamples) -> list[Tensor]:
+    return leaves(samples.tensors) if isinstance(samples, TensorSamples) else []
+
+
+def _bytes(samples: AnySamples) -> int:
+    return sum(tensor.nbytes for tensor in _tensors(samples))
 
 
 def _send(node: MPI.Intracomm, tensor: Tensor, rank: int) -> None:

@@ -129,7 +129,11 @@ def _work(setup: Setup, interrupted: Callable[[], str]) -> None:
     job, device = setup.job, setup.device
     accelerator = Accelerator(device, setup.layout.size) if device.type != "cpu" else None
     computer = GradientComputer(
-        setup.model, seed=job.seed, precision=job.precision, accelerator=accelerator
+        setup.model,
+        setup.problem.loss,
+        seed=job.seed,
+        precision=job.precision,
+        accelerator=accelerator,
     )
     number, samples = setup.ranks.comm.rank, setup.share.samples
     assert samples is not None

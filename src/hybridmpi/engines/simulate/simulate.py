@@ -18,6 +18,7 @@ from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.job_check import check_job
 from hybridmpi.engines.learners import Learners
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
@@ -67,6 +68,7 @@ class Simulation:
             check_job(job)  # loading the data may take long
         self.job = job
         self.learners = Learners(job, section.workers) if section.learning else None
+        self._metrics = self.learners.problem.described() if self.learners else CLASSIFICATION
         if self.learners is None and job.run.epoch_limit is not None:
             raise UserError(
                 "run.epoch_limit counts passes over a data set, but simulate.learning = false "
@@ -178,22 +180,23 @@ class Simulation:
         recorder.event(server.end_s, "end", 0, core.stop_reason)
         recorder.flush()
         recorder.writer.final(self.end.parameters.numpy(), core.version)
-        is_whole, accuracy = not interrupted(), None
+        is_whole, values = not interrupted(), None
         if learners is not None:
-            accuracy = evaluate_snapshots(
+            values = evaluate_snapshots(
                 snapshots.taken,
                 recorder,
                 learners.model,
+                learners.problem,
                 learners.evaluation,
-                normalisation=learners.normalisation,
                 batch_size=learners.evaluation_batch_size,
                 training_samples=learners.training_samples,
                 go_on=self._go_on(server, len(snapshots.taken), interrupted, report),
             )
-            is_whole = is_whole and accuracy is not None
+            is_whole = is_whole and values is not None
         status = "complete" if is_whole else "stopped"
         recorder.close(status, duration_s=server.end_s, bytes_sent=self.end.bytes_sent)
-        return Outcome(output, status, core.stop_reason, True, accuracy, self.job.data.evaluated_on)
+        metric, evaluated_on = self._metrics[0], job.data.evaluated_on
+        return Outcome(output, status, core.stop_reason, True, metric, values, evaluated_on)
 
     def _serve(
         self,
@@ -277,7 +280,7 @@ class Simulation:
         """
         check_state(state, self.job, self._layout.size)
         counts, version = state.facts["recorder"]["rows"], state.facts["core"]["version"]
-        beginning = read_beginning(output, counts, version)
+        beginning = read_beginning(output, counts, version, self._metrics)
         return self._create(output, True, {"resumed_at_version": version}, beginning)
 
     def _create(
@@ -310,6 +313,7 @@ class Simulation:
                 (i + 1, hosts[i], "virtual", sizes[i], i + 1 in delayed)
                 for i in range(section.workers)
             ],
+            metrics=self._metrics,
             keep_snapshots=self.job.run.keep_snapshots,
             force=force,
             rows=rows,

@@ -46,7 +46,7 @@ class ModelledTimes:
         numbers = range(section.workers)
         self._fixed_ns = section.compute_fixed_s * NS
         self._per_sample_ns = section.compute_per_sample_s * NS
-        self._slowness = [cycled(section.slowness, i) for i in numbers]
+        self._slowness = section.slowness_by_worker()
         self._jitter = _jitter(section.jitter, seed)
         self._delays = delays
         self._delayed = delays.delayed_workers(section.workers)

@@ -39,7 +39,12 @@ class Band:
 
 
 def line_of(table: pd.DataFrame, x: str, y: str, scale: float = 1.0) -> LineOf:
-    """Return two columns of a table as a line; values that aren't finite become NaN."""
+    """Return two columns of a table as a line; values that aren't finite become NaN.
+
+    A table without the column has no line.
+    """
+    if y not in table:
+        return np.empty(0), np.empty(0)
     values = table[y].to_numpy(dtype=np.float64)
     return (
         table[x].to_numpy(dtype=np.float64),

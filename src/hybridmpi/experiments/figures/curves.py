@@ -7,28 +7,30 @@ from hybridmpi.experiments.arms import Arm, Digests, runs_of
 from hybridmpi.experiments.figures.band_panels import BandRow, Bands, draw_band_panels
 from hybridmpi.experiments.figures.bands import band_of, line_of
 from hybridmpi.experiments.figures.quantities import quantity
-from hybridmpi.experiments.study import Cell, Digest, Study
+from hybridmpi.experiments.metrics import first_metric, metrics_in
+from hybridmpi.experiments.study import Cell, Study
 
 # A loss this many times as high as at the start has diverged; how far does not matter.
 DIVERGED = 1.5
 
 
 def draw_curves(
-    study: Study, digests: Digests, metric: str = "test_accuracy", over: str = "time_s"
+    study: Study, digests: Digests, metric: str | None = None, over: str = "time_s"
 ) -> Figure:
     """Draw each method's mean over the seeds with 95 % bands, one panel for each cell.
 
     Args:
         study: The declared runs.
         digests: Those that are there, by run file.
-        metric: Column of `evaluations`: test_accuracy, test_loss or train_loss.
+        metric: A metric of the runs; their first one by default.
         over: What it is drawn against, a column too: time_s, gradients, bytes_sent or
             worker_seconds.
 
     Raises:
         UserError: If metric or over is not known.
     """
-    measured = quantity(metric)
+    metric = metric or first_metric(digests)
+    measured = quantity(metric, metrics_in(digests))
 
     def bands_at(cell: Cell) -> Bands:
         bands = {}
@@ -39,18 +41,17 @@ def draw_curves(
                 bands[variant] = band
         return bands
 
-    row = BandRow(measured.label, bands_at, "no evaluations", (0, highest(digests, metric)))
+    row = BandRow(measured.label, bands_at, "no evaluations", bounds_of(digests, metric))
     return draw_band_panels(study, [row], over)
 
 
-def highest(digests: Digests, metric: str) -> float:
-    """Return the highest value of a metric that is worth showing, as drawn."""
-    if quantity(metric).higher_is_better:
-        return quantity(metric).scale
-    starts = [_start(digest, metric) for digest in digests.values() if len(digest.evaluations)]
-    starts = [start for start in starts if np.isfinite(start)]
-    return DIVERGED * float(np.median(starts)) if starts else float("inf")
-
-
-def _start(digest: Digest, metric: str) -> float:
-    return float(digest.evaluations[metric].iloc[0])
+def bounds_of(digests: Digests, metric: str) -> tuple[float, float]:
+    """Return the lowest and the highest value of a metric that is worth showing, as drawn."""
+    measured = metrics_in(digests)[metric]
+    if measured.is_fraction:
+        return 0, measured.scale
+    values = [run.evaluations[metric] for run in digests.values() if metric in run.evaluations]
+    starts = [float(each.iloc[0]) for each in values if len(each) and np.isfinite(each.iloc[0])]
+    if measured.higher_is_better or any((each < 0).any() for each in values):
+        return -np.inf, np.inf
+    return 0, DIVERGED * float(np.median(starts)) if starts else np.inf

@@ -26,6 +26,7 @@ from hybridmpi.experiments.figures.style import (
     shortened,
     style_axes,
 )
+from hybridmpi.experiments.metrics import first_metric, metrics_in
 from hybridmpi.experiments.paired import PairedComparison
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.study import Cell, Study
@@ -59,8 +60,9 @@ def draw_forest(study: Study, digests: Digests, outcome: str | None = None) -> F
         UserError: If the outcome is not known.
     """
     asked = None if study.question is None else study.question.outcome
-    outcome = outcome or asked or "test_accuracy"
-    measured, (reference, *others) = outcome_quantity(outcome), study.variants
+    outcome = outcome or asked or first_metric(digests)
+    measured = outcome_quantity(outcome, metrics_in(digests))
+    reference, *others = study.variants
     cells = choose(study.cells, max(1, MOST_ROWS // (len(others) + 1)))
     blocks = {cell: _rows(study, digests, cell, outcome) for cell in cells}
     figure = Figure(figsize=(8, 1.4 + ROW_IN * _height(blocks)), dpi=150, layout="constrained")

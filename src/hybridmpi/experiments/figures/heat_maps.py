@@ -28,6 +28,7 @@ from hybridmpi.experiments.figures.cell_map import (
 from hybridmpi.experiments.figures.panels import cell_titles, choose
 from hybridmpi.experiments.figures.quantities import Quantity, outcome_quantity
 from hybridmpi.experiments.figures.style import NORMAL, add_note, place_key, shortened
+from hybridmpi.experiments.metrics import first_metric, metrics_in
 from hybridmpi.experiments.pairs import outcome_named, pair_runs
 from hybridmpi.experiments.study import Cell, Study
 
@@ -35,7 +36,7 @@ NumberOf = Callable[[str, Cell], float | str]
 
 
 def draw_heat_maps(
-    study: Study, digests: Digests, axes: tuple[str, str], outcome: str = "test_accuracy"
+    study: Study, digests: Digests, axes: tuple[str, str], outcome: str | None = None
 ) -> Figure:
     """Draw each method's mean outcome over two axes, a panel for each method.
 
@@ -43,12 +44,13 @@ def draw_heat_maps(
         study: The declared runs.
         digests: Those that are there, by run file.
         axes: Fields along x and y, as `map_axes` finds them.
-        outcome: Name in `Digest.outcomes`.
+        outcome: Name in `Digest.outcomes`; by default the runs' first metric.
 
     Raises:
         UserError: If the outcome is not known.
     """
-    measured = outcome_quantity(outcome)
+    outcome = outcome or first_metric(digests)
+    measured = outcome_quantity(outcome, metrics_in(digests))
 
     def number_of(variant: str, cell: Cell) -> float | str:
         arm = Arm(variant, cell)
@@ -67,7 +69,7 @@ def draw_heat_maps(
 
 
 def draw_difference_maps(
-    study: Study, digests: Digests, axes: tuple[str, str], outcome: str = "test_accuracy"
+    study: Study, digests: Digests, axes: tuple[str, str], outcome: str | None = None
 ) -> Figure:
     """Draw each method's mean paired difference from the reference over two axes; blue is better.
 
@@ -75,12 +77,14 @@ def draw_difference_maps(
         study: The declared runs, with the reference.
         digests: Those that are there, by run file.
         axes: Fields along x and y, as `map_axes` finds them.
-        outcome: Name in `Digest.outcomes`.
+        outcome: Name in `Digest.outcomes`; by default the runs' first metric.
 
     Raises:
         UserError: If the outcome is not known.
     """
-    measured, (reference, *others) = outcome_quantity(outcome), study.variants
+    outcome = outcome or first_metric(digests)
+    measured = outcome_quantity(outcome, metrics_in(digests))
+    reference, *others = study.variants
 
     def number_of(variant: str, cell: Cell) -> float | str:
         arms = Arm(variant, cell), Arm(reference, cell)

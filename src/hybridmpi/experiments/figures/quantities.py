@@ -1,12 +1,16 @@
 """Names and units of what is drawn, and how its axes are marked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from matplotlib.axis import Axis
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hybridmpi.errors import UserError, nearest
-from hybridmpi.experiments.metrics import METRICS
+from hybridmpi.experiments.metrics import ShownMetric
+
+Metrics = Mapping[str, ShownMetric]
 
 
 @dataclass(frozen=True)
@@ -38,17 +42,7 @@ class Quantity:
         return f"{self.name} minus {reference}{unit}"
 
 
-_METRICS = {
-    metric.column: Quantity(
-        metric.label,
-        metric.shown_unit,
-        metric.difference_unit,
-        metric.scale,
-        metric.higher_is_better,
-    )
-    for metric in METRICS.values()
-}
-_QUANTITIES = _METRICS | {
+_QUANTITIES = {
     "time_s": Quantity("training time", "s", "s"),
     "gradients": Quantity("gradients"),
     "steps": Quantity("steps"),
@@ -65,29 +59,41 @@ _QUANTITIES = _METRICS | {
 _READINGS = {"_end": "{} at the end", "_best": "best {}"}
 
 
-def quantity(name: str) -> Quantity:
+def quantity(name: str, metrics: Metrics = MappingProxyType({})) -> Quantity:
     """Return what a column of evaluations or course holds.
+
+    Args:
+        name: A metric, or something that every run has.
+        metrics: What the runs are measured by.
 
     Raises:
         UserError: If the name is not known.
     """
+    if name in metrics:
+        return _of_metric(metrics[name])
     if name not in _QUANTITIES:
-        raise UserError(f"there is no quantity '{name}'; {nearest(name, _QUANTITIES)}")
+        raise UserError(f"there is no quantity '{name}'; {nearest(name, {*metrics, *_QUANTITIES})}")
     return _QUANTITIES[name]
 
 
-def outcome_quantity(name: str) -> Quantity:
+def outcome_quantity(name: str, metrics: Metrics) -> Quantity:
     """Return what an outcome of a run holds: of a metric m the interval mean, m_end or m_best.
 
     Raises:
         UserError: If the name is not known.
     """
-    if name in _METRICS:
-        return _renamed(quantity(name), "mean {}")
+    if name in metrics:
+        return _renamed(_of_metric(metrics[name]), "mean {}")
     for suffix, reading in _READINGS.items():
-        if name.removesuffix(suffix) in _METRICS:
-            return _renamed(quantity(name.removesuffix(suffix)), reading)
-    return quantity(name)
+        if (metric := metrics.get(name.removesuffix(suffix))) is not None:
+            return _renamed(_of_metric(metric), reading)
+    return quantity(name, metrics)
+
+
+def _of_metric(metric: ShownMetric) -> Quantity:
+    return Quantity(
+        metric.label, metric.unit, metric.difference_unit, metric.scale, metric.higher_is_better
+    )
 
 
 def _renamed(base: Quantity, reading: str) -> Quantity:

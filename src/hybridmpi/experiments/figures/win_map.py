@@ -24,6 +24,7 @@ from hybridmpi.experiments.figures.heat_maps import centred_norm, diverging_colo
 from hybridmpi.experiments.figures.panels import MOST_PANELS, cell_titles, choice_note, choose
 from hybridmpi.experiments.figures.quantities import outcome_quantity
 from hybridmpi.experiments.figures.style import BLACK, NORMAL, add_note, place_key, shortened
+from hybridmpi.experiments.metrics import first_metric, metrics_in
 from hybridmpi.experiments.study import Cell, Study
 
 
@@ -31,7 +32,7 @@ def draw_win_map(
     study: Study,
     digests: Digests,
     axes: tuple[str, str],
-    outcome: str = "test_accuracy",
+    outcome: str | None = None,
     method: str = "hybrid",
     rivals: Sequence[str] = ("async", "sync"),
 ) -> Figure:
@@ -45,7 +46,7 @@ def draw_win_map(
         study: The declared runs.
         digests: Those that are there, by run file.
         axes: Fields along x and y, as `map_axes` finds them.
-        outcome: Name in `Digest.outcomes`.
+        outcome: Name in `Digest.outcomes`; by default the runs' first metric.
         method: The variant that is to win.
         rivals: The variants whose better one it is compared with.
 
@@ -56,7 +57,8 @@ def draw_win_map(
         if variant not in study.variants:
             hint = nearest(variant, study.variants)
             raise UserError(f"the win map asks for the variant '{variant}'; {hint}")
-    measured = outcome_quantity(outcome)
+    outcome = outcome or first_metric(digests)
+    measured = outcome_quantity(outcome, metrics_in(digests))
     sign = 1 if measured.higher_is_better else -1
 
     def number_of(cell: Cell) -> float | str:

@@ -1,7 +1,7 @@
 """The paper's tables: each method minus the reference, over the interval, at T, and at best."""
 
 from hybridmpi.experiments.document import Note, Section, TableOf
-from hybridmpi.experiments.metrics import METRICS
+from hybridmpi.experiments.names import listing
 from hybridmpi.experiments.pairs import outcome_named
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import Rows, difference_numbers, difference_text
@@ -20,27 +20,39 @@ def differences_section(findings: Findings) -> Section:
     )
     note = Note(
         "Mean difference and 95 % interval over pairs with the same seed, each by itself: of many "
-        "intervals some miss, and nothing is decided here. Above 0 is better for accuracy, below 0 "
-        "for losses."
+        f"intervals some miss, and nothing is decided here. {_directions(findings)}"
     )
     return Section("The paper's tables: method minus reference", (note, *tables))
+
+
+def _directions(findings: Findings) -> str:
+    said = []
+    for side, higher_is_better in (("above", True), ("below", False)):
+        labels = [
+            metric.label
+            for metric in findings.metrics.values()
+            if metric.higher_is_better == higher_is_better
+        ]
+        if labels:
+            said.append(f"{side} 0 is better for {listing(labels)}")
+    return f"{', '.join(said).capitalize()}."
 
 
 def _table(findings: Findings, name: str, suffix: str, caption: str) -> TableOf:
     rows = Rows()
     for each in findings.comparisons:
         shown, numbers = {}, []
-        for metric in METRICS.values():
-            outcome = f"{metric.column}{suffix}"
+        for metric in findings.metrics.values():
+            outcome = f"{metric.name}{suffix}"
             difference = each.pairs.compare(outcome_named(outcome))
-            shown[f"{metric.label} ({metric.difference_unit})"] = (
+            shown[metric.of_difference(metric.label)] = (
                 "identical" if each.pairs.are_same_runs else difference_text(metric, difference)
             )
             numbers.append(
                 {
                     "reference": each.reference.variant,
                     "outcome": outcome,
-                    "unit": metric.unit,
+                    "unit": metric.metric.unit,
                     **difference_numbers(difference),
                 }
             )

@@ -25,7 +25,7 @@ def equal_spend_section(findings: Findings) -> Section:
         "same conditions have spent (common_end in the CSV file). Bytes are spread over a run's "
         "gradients."
     )
-    caption = f"Mean of {metric.label}, method minus reference ({metric.difference_unit})."
+    caption = f"{metric.of_difference(f'Mean of {metric.label}, method minus reference')}."
     return Section("At equal cost", (note, rows.table("equal-cost", caption)))
 
 
@@ -37,15 +37,15 @@ def _common_ends(findings: Findings, cell: Cell) -> dict[str, float]:
 def _add(rows: Rows, findings: Findings, each: Comparison, ends: Mapping[str, float]) -> None:
     metric, shown, numbers = findings.outcome, {}, []
     for axis, end in ends.items():
-        difference = each.pairs.compare(_mean(metric.column, axis, end))
+        difference = each.pairs.compare(_mean(metric.name, axis, end))
         shown[f"over {AXES[axis]}"] = (
             "identical" if each.pairs.are_same_runs else difference_text(metric, difference)
         )
         numbers.append(
             {
                 "reference": each.reference.variant,
-                "outcome": metric.column,
-                "unit": metric.unit,
+                "outcome": metric.name,
+                "unit": metric.metric.unit,
                 "axis": axis,
                 "common_end": end,
                 **difference_numbers(difference),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hybridmpi.experiments.arms import Arm, Digests, arms_of, complete_runs
 from hybridmpi.experiments.comparisons import Comparison, compare_all
-from hybridmpi.experiments.metrics import METRICS, Metric
+from hybridmpi.experiments.metrics import ShownMetric, metric_named, metrics_in
 from hybridmpi.experiments.problems import find_problems
 from hybridmpi.experiments.study import Digest, Study
 
@@ -26,9 +26,15 @@ class Findings:
     problems: tuple[str, ...]
 
     @property
-    def outcome(self) -> Metric:
-        """The deciding outcome, test accuracy where nothing was declared."""
-        return METRICS[self.study.question.outcome if self.study.question else "test_accuracy"]
+    def outcome(self) -> ShownMetric:
+        """The deciding outcome, the runs' first metric where nothing was declared."""
+        asked = self.study.question.outcome if self.study.question else None
+        return metric_named(asked, self.metrics)
+
+    @property
+    def metrics(self) -> dict[str, ShownMetric]:
+        """What the runs are measured by, by name."""
+        return metrics_in(self.digests)
 
     @property
     def arms(self) -> list[Arm]:

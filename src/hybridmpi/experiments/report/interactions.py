@@ -20,7 +20,7 @@ def interactions_section(findings: Findings) -> Section | None:
         axis = two_valued_axis(findings, first, second)
         if axis is None or first.pairs.are_same_runs:
             continue
-        gains = gains_of(first, metric.column), gains_of(second, metric.column)
+        gains = gains_of(first, metric.name), gains_of(second, metric.name)
         seeds = sorted(gains[0].keys() | gains[1].keys())
         values = [np.array([gain.get(seed, np.nan) for seed in seeds]) for gain in gains]
         difference = compare_pairs(*values)
@@ -31,14 +31,14 @@ def interactions_section(findings: Findings) -> Section | None:
             {
                 "gain at": cell_name(((axis, own),)),
                 "minus gain at": value_text(other),
-                f"difference ({metric.difference_unit})": difference_text(metric, difference),
+                metric.of_difference("difference"): difference_text(metric, difference),
             },
             {
                 "axis": axis,
                 "value": own,
                 "other_value": other,
-                "outcome": metric.column,
-                "unit": metric.unit,
+                "outcome": metric.name,
+                "unit": metric.metric.unit,
                 **difference_numbers(difference),
             },
         )

@@ -3,8 +3,7 @@
 import numpy as np
 
 from hybridmpi.experiments.document import Note, Section, TableOf
-from hybridmpi.experiments.metrics import METRICS
-from hybridmpi.experiments.names import engine_name
+from hybridmpi.experiments.names import engine_name, listing
 from hybridmpi.experiments.pairs import Value, outcome_named
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import NOTHING, Rows, number
@@ -40,10 +39,10 @@ def _quality(findings: Findings) -> TableOf:
         runs, shown, numbers = findings.runs(arm), {}, []
         shown["engine"] = ", ".join(sorted({engine_name(run.engine) for run in runs})) or NOTHING
         shown["runs"] = str(len(runs))
-        for metric in METRICS.values():
+        for metric in findings.metrics.values():
             for suffix, what in (("", "mean"), ("_end", "at T")):
-                outcome = f"{metric.column}{suffix}"
-                values = np.array([run.outcomes[outcome] for run in runs])
+                outcome = f"{metric.name}{suffix}"
+                values = np.array([outcome_named(outcome)(run) for run in runs])
                 mean, deviation = _mean_and_deviation(values)
                 shown[f"{metric.label}, {what}"] = (
                     f"{metric.value(mean)} ± {metric.value(deviation)}"
@@ -55,17 +54,17 @@ def _quality(findings: Findings) -> TableOf:
                 numbers.append(
                     {
                         "outcome": outcome,
-                        "unit": metric.unit,
+                        "unit": metric.metric.unit,
                         "runs": len(runs),
                         "mean": mean,
                         "standard_deviation": deviation,
                     }
                 )
         rows.add(arm, shown, *numbers)
-    return rows.table(
-        "methods",
-        "Interval means and values at T, ± the standard deviation over runs; accuracy in %.",
-    )
+    in_percent = [m.label for m in findings.metrics.values() if m.is_fraction]
+    caption = "Interval means and values at T, ± the standard deviation over runs"
+    caption += f"; {listing(in_percent)} in %." if in_percent else "."
+    return rows.table("methods", caption)
 
 
 def _mean_and_deviation(values: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from hybridmpi.experiments.figures.paired_curves import draw_paired_curves
 from hybridmpi.experiments.figures.staleness_histogram import draw_staleness_histogram
 from hybridmpi.experiments.figures.win_map import draw_win_map
 from hybridmpi.experiments.figures.worker_shares import draw_worker_shares
-from hybridmpi.experiments.metrics import METRICS
 from hybridmpi.experiments.report.findings import Findings
 
 _OVER = {"gradients": "gradients", "bytes_sent": "bytes sent by the server"}
@@ -30,17 +29,17 @@ def picture_sections(findings: Findings) -> Iterator[Section]:
 
 def _curves(findings: Findings) -> Iterator[Picture]:
     study, digests, metric = findings.study, findings.digests, findings.outcome
-    for column, each in METRICS.items():
+    for name, each in findings.metrics.items():
         yield Picture(
-            f"{column.replace('_', '-')}-over-time",
+            f"{name.replace('_', '-')}-over-time",
             f"{each.label.capitalize()} over time: mean over the seeds with its 95 % band.",
-            draw_curves(study, digests, column),
+            draw_curves(study, digests, name),
         )
     for over, what in _OVER.items():
         yield Picture(
-            f"{metric.column.replace('_', '-')}-over-{over.replace('_', '-')}",
+            f"{metric.name.replace('_', '-')}-over-{over.replace('_', '-')}",
             f"{metric.label.capitalize()} against {what}: the same runs at equal cost.",
-            draw_curves(study, digests, metric.column, over),
+            draw_curves(study, digests, metric.name, over),
         )
 
 
@@ -49,12 +48,12 @@ def _differences(findings: Findings) -> Iterator[Picture]:
     yield Picture(
         "forest",
         f"Interval mean of {metric.label}: method minus reference, with 95 % intervals.",
-        draw_forest(study, digests, metric.column),
+        draw_forest(study, digests, metric.name),
     )
     yield Picture(
         "paired-curves",
         f"{metric.label.capitalize()} over time: mean paired difference with its 95 % band.",
-        draw_paired_curves(study, digests, metric.column),
+        draw_paired_curves(study, digests, metric.name),
     )
 
 
@@ -90,13 +89,13 @@ def _maps(findings: Findings) -> Iterator[Picture]:
     yield Picture(
         "heat-maps",
         f"Interval mean of {metric.label} of each method.",
-        draw_heat_maps(study, digests, axes, metric.column),
+        draw_heat_maps(study, digests, axes, metric.name),
     )
     if findings.comparisons:
         yield Picture(
             "difference-maps",
             f"Interval mean of {metric.label}: method minus reference.",
-            draw_difference_maps(study, digests, axes, metric.column),
+            draw_difference_maps(study, digests, axes, metric.name),
         )
     presets = findings.presets
     rivals = [variant for variant, preset in presets.items() if preset in {"async", "sync"}]
@@ -109,7 +108,7 @@ def _win_maps(
 ) -> Iterator[Picture]:
     metric = findings.outcome
     for number, hybrid in enumerate(hybrids if rivals else (), 1):
-        figure = draw_win_map(findings.study, findings.digests, axes, metric.column, hybrid, rivals)
+        figure = draw_win_map(findings.study, findings.digests, axes, metric.name, hybrid, rivals)
         yield Picture(
             f"win-map-{number}",
             f"{hybrid} minus the better of {' and '.join(rivals)}, by {metric.label}.",

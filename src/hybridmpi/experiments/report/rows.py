@@ -9,7 +9,7 @@ import pandas as pd
 
 from hybridmpi.experiments.arms import Arm
 from hybridmpi.experiments.document import TableOf, Tone
-from hybridmpi.experiments.metrics import Metric
+from hybridmpi.experiments.metrics import ShownMetric
 from hybridmpi.experiments.names import field_name, value_text
 from hybridmpi.experiments.paired import PairedComparison
 
@@ -49,7 +49,7 @@ def number(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else NOTHING
 
 
-def difference_text(metric: Metric, comparison: PairedComparison) -> str:
+def difference_text(metric: ShownMetric, comparison: PairedComparison) -> str:
     """Print a mean difference and its 95 % interval, in the metric's printed unit."""
     if comparison.mean is None:
         return NOTHING

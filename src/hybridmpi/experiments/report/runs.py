@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pandas as pd
 
 from hybridmpi.experiments.document import Note, Section, TableOf
-from hybridmpi.experiments.metrics import METRICS
 from hybridmpi.experiments.names import counted, engine_name, listing, place_name
 from hybridmpi.experiments.outcomes import outcomes
 from hybridmpi.experiments.report.findings import Findings
@@ -43,7 +42,7 @@ def _table(findings: Findings) -> TableOf:
             "flags": numbers["flags"],
         }
     )
-    for metric in METRICS.values():
-        values = numbers[metric.column]
+    for metric in findings.metrics.values():
+        values = numbers.get(metric.name, [None] * len(shown))
         shown[metric.label] = [NOTHING if pd.isna(v) else metric.value(v) for v in values]
     return TableOf("runs", "Every declared run, with its interval means.", shown, numbers)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hybridmpi.experiments.document import Note, Section
-from hybridmpi.experiments.metrics import METRICS, Metric
+from hybridmpi.experiments.metrics import ShownMetric, metric_named
 from hybridmpi.experiments.report.findings import Findings
 from hybridmpi.experiments.report.rows import NOTHING, Rows
 from hybridmpi.experiments.study import Digest
@@ -17,8 +17,8 @@ def targets_section(findings: Findings) -> Section | None:
     """Return the section on the declared targets; None without any."""
     question = findings.study.question
     targets = [
-        (METRICS[column], target)
-        for column, values in (question.targets if question else {}).items()
+        (metric_named(name, findings.metrics, "a target's outcome"), target)
+        for name, values in (question.targets if question else {}).items()
         for target in values
     ]
     if not targets:
@@ -31,7 +31,7 @@ def targets_section(findings: Findings) -> Section | None:
             shown[_heading(metric, target)] = _text(reached, len(runs))
             numbers.append(
                 {
-                    "outcome": metric.column,
+                    "outcome": metric.name,
                     "target": target,
                     "runs": len(runs),
                     "share_reached": reached and reached.share,
@@ -46,13 +46,13 @@ def targets_section(findings: Findings) -> Section | None:
     return Section("Time to a target", (note, rows.table("targets", "Seconds to each target.")))
 
 
-def _time_to(runs: Sequence[Digest], metric: Metric, target: float) -> TimeToTarget | None:
+def _time_to(runs: Sequence[Digest], metric: ShownMetric, target: float) -> TimeToTarget | None:
     if not runs:
         return None
     times_s = [
         first_time_at(
             run.evaluations.time_s.to_numpy(),
-            run.evaluations[metric.column].to_numpy(),
+            run.values_of(metric.name),
             target,
             metric.higher_is_better,
         )
@@ -61,7 +61,7 @@ def _time_to(runs: Sequence[Digest], metric: Metric, target: float) -> TimeToTar
     return time_to_target(np.array(times_s), min(end_s(run) for run in runs))
 
 
-def _heading(metric: Metric, target: float) -> str:
+def _heading(metric: ShownMetric, target: float) -> str:
     if metric.higher_is_better:
         return f"{metric.label} ≥ {target:.4g}"
     return f"{metric.label} ≤ {target:.4g}"

@@ -25,7 +25,7 @@ def tuning_section(findings: Findings) -> Section | None:
         }
         numbers = {"tuned": tuning.axis, "best": best, "bracketed": is_bracketed(tuning, best)}
         runs = findings.runs(arm) if arm else []
-        values = [run.outcomes[metric.column] for run in runs]
+        values = [outcome_named(metric.name)(run) for run in runs]
         shown[metric.label] = metric.value(sum(values) / len(values)) if values else NOTHING
         shown["minus reference"], against = _against_reference(findings, tuning, arm, cell)
         rows.add(Arm(variant, cell), shown, numbers | against)
@@ -59,7 +59,7 @@ def _against_reference(
         return NOTHING, {}
     metric = findings.outcome
     pairs = pair_runs(findings.study, findings.digests, arm, other)
-    difference = pairs.compare(outcome_named(metric.column))
+    difference = pairs.compare(outcome_named(metric.name))
     text = "identical" if pairs.are_same_runs else difference_text(metric, difference)
     return text, difference_numbers(difference)
 

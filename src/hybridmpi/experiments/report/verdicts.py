@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hybridmpi.experiments.comparisons import Comparison
 from hybridmpi.experiments.document import Note, Section, TableOf, Tone
-from hybridmpi.experiments.metrics import Metric
+from hybridmpi.experiments.metrics import ShownMetric
 from hybridmpi.experiments.names import arm_name
 from hybridmpi.experiments.pairs import outcome_named
 from hybridmpi.experiments.report.findings import Findings
@@ -33,7 +33,7 @@ def verdict_sentence(findings: Findings, comparison: Comparison) -> Note | None:
     tone = _TONES.get(verdict.decision, "neutral")
     if verdict.decision == "identical":
         return Note(f"{name} is identical with {reference}: the same runs or equal ones.", tone)
-    difference = comparison.pairs.compare(outcome_named(metric.column))
+    difference = comparison.pairs.compare(outcome_named(metric.name))
     how = difference_text(metric, difference)
     said = {
         "better": f"better than {reference}",
@@ -43,7 +43,7 @@ def verdict_sentence(findings: Findings, comparison: Comparison) -> Note | None:
     }[verdict.decision]
     pairs = f"{difference.num_pairs} pairs"
     return Note(
-        f"{name} is {said}: {how} {metric.difference_unit} of {metric.label}, {pairs}, "
+        f"{name} is {said}: {how}{_unit(metric)} of {metric.label}, {pairs}, "
         f"p {p_text(_deciding_p_value(verdict))}.",
         tone,
     )
@@ -61,12 +61,20 @@ def p_text(p_value: float | None) -> str:
     return f"{p_value:.4f}" if p_value >= 0.0001 else "< 0.0001"
 
 
+def _unit(metric: ShownMetric) -> str:
+    return f" {metric.difference_unit}" if metric.difference_unit else ""
+
+
+def _in_unit(metric: ShownMetric) -> str:
+    return f"in {metric.difference_unit}, " if metric.difference_unit else ""
+
+
 def _what_is_asked(findings: Findings) -> Iterator[Note]:
     metric, question = findings.outcome, findings.study.question
     yield Note(
         f"The outcome is the interval mean of {metric.label}: the time-weighted mean over the "
-        f"evaluation grid. Differences are in {metric.difference_unit}, method minus reference "
-        "for the same seed, with Student's 95 % interval. A variance ratio below 1 says that "
+        f"evaluation grid. Differences are {_in_unit(metric)}method minus reference for the same "
+        "seed, with Student's 95 % interval. A variance ratio below 1 says that "
         "pairing by seed made the comparison sharper."
     )
     if question is None:
@@ -75,8 +83,8 @@ def _what_is_asked(findings: Findings) -> Iterator[Note]:
         yield Note(_rule(question, metric))
 
 
-def _rule(question: Question, metric: Metric) -> str:
-    margin = f"{metric.value(question.margin)} {metric.difference_unit}"
+def _rule(question: Question, metric: ShownMetric) -> str:
+    margin = f"{metric.value(question.margin)}{_unit(metric)}"
     return (
         f"Declared before the runs: {', '.join(question.variants)} against {question.reference}, "
         f"in all cells. Deciding is the exact sign-flip permutation test; p is adjusted by Holm "
@@ -88,20 +96,20 @@ def _rule(question: Question, metric: Metric) -> str:
 def _table(findings: Findings) -> TableOf:
     metric, rows = findings.outcome, Rows()
     for each in findings.comparisons:
-        difference = each.pairs.compare(outcome_named(metric.column))
+        difference = each.pairs.compare(outcome_named(metric.name))
         verdict = each.verdict or Verdict(None)
         word = _word(each)
         shown = {
             "pairs": f"{difference.num_pairs} of {len(each.pairs.seeds)}",
-            f"difference ({metric.difference_unit})": (
+            metric.of_difference("difference"): (
                 "identical" if each.pairs.are_same_runs else difference_text(metric, difference)
             ),
             "variance ratio": _ratio(difference.variance_ratio),
         }
         numbers = {
             "reference": each.reference.variant,
-            "outcome": metric.column,
-            "unit": metric.unit,
+            "outcome": metric.name,
+            "unit": metric.metric.unit,
             **difference_numbers(difference),
         }
         if findings.study.question is not None:

@@ -6,9 +6,10 @@ Each function raises ValueError with what was given, what is allowed and how to 
 import operator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from hybridmpi.learning.arrays import as_tensor
 
 _TAKEN_AS_FLOAT32 = (torch.float64, torch.float16, torch.bfloat16, torch.bool)
 
@@ -20,7 +21,7 @@ def as_inputs(given: Any) -> Tensor:
         given: A tensor or what numpy makes an array of: uint8, or floating-point numbers of any
             size, or truth values, which become 0 and 1.
     """
-    tensor = _as_tensor(given)
+    tensor = as_tensor(given)
     if tensor.dtype in _TAKEN_AS_FLOAT32:
         tensor = tensor.to(torch.float32)
     if tensor.dtype not in (torch.uint8, torch.float32):
@@ -48,7 +49,7 @@ def as_labels(given: Any, num_samples: int, num_classes: int) -> Tensor:
         num_samples: How many there must be.
         num_classes: Each lies in 0..num_classes - 1.
     """
-    tensor = _as_tensor(given)
+    tensor = as_tensor(given)
     if tensor.shape != (num_samples,):
         raise ValueError(
             f"is {tensor.dtype} of shape {list(tensor.shape)}, but must be torch.int64 of shape "
@@ -89,7 +90,7 @@ def as_numbers(given: Any, channels: int) -> tuple[float, ...]:
         channels: How many there must be.
     """
     try:
-        numbers = _as_tensor(given).to(torch.float64)
+        numbers = as_tensor(given).to(torch.float64)
     except (ValueError, TypeError, RuntimeError):
         numbers = torch.empty(0)
     if numbers.dim() == 0:
@@ -103,32 +104,6 @@ def as_numbers(given: Any, channels: int) -> tuple[float, ...]:
     if not numbers.isfinite().all():
         raise ValueError(f"is {found}, but must be finite")
     return found
-
-
-def _as_tensor(given: Any) -> Tensor:
-    tensor = given if isinstance(given, Tensor) else _from_array(given)
-    if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
-        kind = "quantized" if tensor.is_quantized else f"{tensor.layout} on {tensor.device}"
-        raise ValueError(f"is {kind}, but must be a dense tensor with values, on any device")
-    tensor = tensor.detach().as_subclass(Tensor).cpu()
-    # A tensor that was made in inference mode can't be worked on elsewhere.
-    return tensor.clone() if tensor.is_inference() else tensor
-
-
-def _from_array(given: Any) -> Tensor:
-    kind = type(given).__name__
-    try:
-        array = np.asarray(given)
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        # A copy where torch can't share the memory, or would warn that it must not be written.
-        if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-            array = array.copy()
-        return torch.from_numpy(array)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"is {kind}, but must be a torch tensor or a numpy array of numbers ({error})"
-        ) from error
 
 
 def _is_whole(tensor: Tensor) -> bool:

@@ -6,14 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridmpi.runlog.schema import LOGS, SNAPSHOTS, WORKERS
-
-_PARAMETERS: np.dtype[Any] = np.dtype(np.float32)
-DTYPES = {
-    **{table.name: table.dtype for table in (*LOGS, SNAPSHOTS, WORKERS)},
-    "final": _PARAMETERS,
-    "snapshot": _PARAMETERS,
-}
+Dtype = str | list[list[str]]
+"""A numpy dtype as JSON holds it: its name, or the names and dtypes of columns."""
 
 
 class Reading(NamedTuple):
@@ -21,11 +15,23 @@ class Reading(NamedTuple):
 
     Attributes:
         values: Texts and numbers, by name.
-        arrays: Rows of tables, and parameters, of their `DTYPES`.
+        arrays: Rows of tables, and parameters.
     """
 
     values: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
+
+
+def dtype_as_json(dtype: np.dtype[Any]) -> Dtype:
+    """Return a dtype, of packed columns if of any, for `dtype_from_json`."""
+    if dtype.names is None:
+        return dtype.str
+    return [[name, dtype[name].str] for name in dtype.names]
+
+
+def dtype_from_json(given: Dtype) -> np.dtype[Any]:
+    """Return the dtype that `dtype_as_json` was given."""
+    return np.dtype(given if isinstance(given, str) else [tuple(column) for column in given])
 
 
 def length(path: Path) -> int:

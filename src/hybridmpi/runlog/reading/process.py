@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError
-from hybridmpi.runlog.reading.exchange import DTYPES, Reading, length
+from hybridmpi.runlog.reading.exchange import Dtype, Reading, dtype_from_json, length
 
 # Not with modules from the working folder (-P), whose files may be anybody's.
 _COMMAND = (sys.executable, "-P", "-m", "hybridmpi.runlog.reading.program")
@@ -63,7 +63,7 @@ class _Program:
         too_late.start()
         try:
             head = self._exchange(json.dumps(request).encode() + b"\n")
-            arrays = {name: self._array(name, rows) for name, rows in head.get("rows", {}).items()}
+            arrays = {name: self._array(*what) for name, what in head.get("arrays", {}).items()}
         except (BrokenPipeError, _Ended):
             how = self._how_it_ended(is_too_late=time.monotonic() - began_s >= limit_s)
             raise UserError(f"'{request['path']}' {how}") from None
@@ -102,8 +102,8 @@ class _Program:
         head: dict[str, Any] = json.loads(line)
         return head
 
-    def _array(self, name: str, rows: int) -> NDArray[Any]:
-        array = np.empty(rows, DTYPES[name])
+    def _array(self, rows: int, dtype: Dtype) -> NDArray[Any]:
+        array = np.empty(rows, dtype_from_json(dtype))
         if self._pipes()[1].readinto(array.view(np.uint8).data) != array.nbytes:
             raise _Ended
         return array

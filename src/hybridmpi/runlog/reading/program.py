@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridmpi.errors import UserError
+from hybridmpi.runlog.content import PARTS, content_hash
 from hybridmpi.runlog.reading import stored
-from hybridmpi.runlog.reading.exchange import Reading, length
+from hybridmpi.runlog.reading.exchange import Reading, dtype_as_json, length
 from hybridmpi.runlog.reading.run_file import open_run_file
-from hybridmpi.runlog.schema import LOGS, SNAPSHOTS, WORKERS
+from hybridmpi.runlog.schema import SNAPSHOTS, tables_with
 
 _ADDED_BYTES = 2**28  # of memory, beyond twice a file's length: rows are copied once
 _LEAST_CPU_S = 10
@@ -40,24 +42,47 @@ def content(path: Path) -> Reading:
     """Read all but the parameters of snapshots."""
     with open_run_file(path) as file:
         final = stored.vectors(file, "final", 1)
-        values = {
+        metrics = stored.metrics(file)
+        values: dict[str, Any] = {
             "attributes": stored.attributes(file),
             "final_version": int(stored.attribute(final, "version")),
+            "metrics": [asdict(metric) for metric in metrics],
         }
-        tables = [*LOGS, WORKERS]
+        tables = [*tables_with(metrics)]
         if stored.has_group(file, SNAPSHOTS.name.partition("/")[0]):
             tables.append(SNAPSHOTS)
-        rows = {table.name: stored.table_dataset(file, table)[()] for table in tables}
-        return Reading(values, rows | {"final": final[()]})
+        held = {table.name: stored.table_dataset(file, table.name)[()] for table in tables}
+        held["final"] = final[()]
+        _check_content(values["attributes"], held)
+        return Reading(
+            values, held | {each.name: each.known_columns(held[each.name]) for each in tables}
+        )
 
 
 def beginning(path: Path, counts: Mapping[str, int]) -> Reading:
     """Read so many rows of each log, or all where there are fewer."""
     with open_run_file(path) as file:
+        tables = tables_with(stored.metrics(file))
+        held = {
+            table.name: stored.table_dataset(file, table.name)[: counts[table.name]]
+            for table in tables
+            if table.name in counts
+        }
         return Reading(
             {},
-            {table.name: stored.table_dataset(file, table)[: counts[table.name]] for table in LOGS},
+            {
+                each.name: each.known_columns(held[each.name])
+                for each in tables
+                if each.name in held
+            },
         )
+
+
+def _check_content(attributes: Mapping[str, Any], held: Mapping[str, NDArray[Any]]) -> None:
+    """Notice damage to the rows of a run that has ended; HDF5 has no checksum of them."""
+    known = attributes.get("content_sha256")
+    if known and known != content_hash(held[part] for part in PARTS):
+        raise ValueError("its rows are not those that it was closed with")
 
 
 def snapshot(path: Path, number: int) -> Reading:
@@ -90,7 +115,8 @@ def _answer(answers: IO[bytes], read: str, path: Path, arguments: list[Any]) -> 
     head: dict[str, Any] = {}
     try:
         values, arrays = _READS[read](path, *arguments)
-        head = {"values": values, "rows": {name: len(held) for name, held in arrays.items()}}
+        described = {name: (len(held), dtype_as_json(held.dtype)) for name, held in arrays.items()}
+        head = {"values": values, "arrays": described}
     except UserError as error:
         head = {"refused": str(error)}
     except Exception:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from hybridmpi.errors import UserError
 from hybridmpi.runlog.reading.damage import damage_told
@@ -73,11 +74,13 @@ def _open_in_swmr_mode(path: Path) -> Any:
 
 
 def _check_schema(path: Path, file: Any) -> None:
-    version = file.attrs.get("schema_version")
-    if version is None:
+    major = file.attrs.get("schema_version")
+    if major is None:
         raise UserError(f"'{path}' was not written by hybridmpi; name one of its run files")
-    if version != SCHEMA_VERSION:
+    if not isinstance(major, np.integer) or major < 1:
+        raise ValueError(f"its schema version is {major}")
+    if major > SCHEMA_VERSION:
         raise UserError(
-            f"'{path}' has schema version {version}, but this hybridmpi reads {SCHEMA_VERSION}; "
-            "read it with the version of hybridmpi that wrote it"
+            f"'{path}' has schema version {major}, but this hybridmpi reads versions up to "
+            f"{SCHEMA_VERSION}; update hybridmpi, since a newer one wrote the file"
         )

@@ -12,11 +12,19 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hybridmpi.runlog.schema import LONGEST_TEXT, Table
+from hybridmpi.core.metrics import CLASSIFICATION, Metric
+from hybridmpi.runlog.schema import (
+    EVALUATIONS,
+    HIGHER_IS_BETTER,
+    LONGEST_TEXT,
+    LOWER_IS_BETTER,
+    SCHEMA_MINOR,
+)
 
 # A dataset may claim so much more than its file holds: rows whose writing was broken off.
 _BROKEN_OFF_BYTES = 2**26
 _MOST_ATTRIBUTES = 100
+_PLAIN_KINDS = "biufS"
 
 
 def dataset(file: Any, name: str) -> Any:
@@ -49,17 +57,46 @@ def has_group(file: Any, name: str) -> bool:
     return bool(file.id.links.exists(name.encode()))
 
 
-def table_dataset(file: Any, table: Table) -> Any:
-    """Return the dataset of a table.
+def table_dataset(file: Any, name: str) -> Any:
+    """Return the dataset of a table: rows of plain columns, whichever they are.
 
     Raises:
         KeyError: If there is none.
-        ValueError: If it is no such table.
+        ValueError: If it is no table.
     """
-    found = dataset(file, table.name)
-    if found.dtype != table.dtype or found.ndim != 1:
-        raise ValueError(f"{table.name} has other columns than a run file of this version")
+    found = dataset(file, name)
+    names = found.dtype.names or ()
+    if not names or found.ndim != 1 or not all(_is_plain(found.dtype[each]) for each in names):
+        raise ValueError(f"{name} is no table of numbers and text")
     return found
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in _PLAIN_KINDS and dtype.subdtype is None
+
+
+def metrics(file: Any) -> tuple[Metric, ...]:
+    """Return what a run was measured by, the one that decides by default first.
+
+    Raises:
+        KeyError: If it has no evaluations.
+        ValueError: If they cannot be those of a run.
+    """
+    evaluations = table_dataset(file, EVALUATIONS.name)
+    names = list(reversed(evaluations.dtype.names))
+    marked = [name for name in names if f"{name}_direction" in evaluations.attrs]
+    if not marked:  # as files had it that could be of image classification only
+        return tuple(metric for metric in CLASSIFICATION if metric.name in names)
+    return tuple(_metric(evaluations, name) for name in marked)
+
+
+def _metric(evaluations: Any, name: str) -> Metric:
+    direction, unit, meaning = (
+        attribute(evaluations, each) for each in (f"{name}_direction", f"{name}_unit", name)
+    )
+    if direction not in (HIGHER_IS_BETTER, LOWER_IS_BETTER):
+        raise ValueError(f"the direction of {name} is {direction!r}")
+    return Metric(name, str(unit), direction == HIGHER_IS_BETTER, str(meaning))
 
 
 def vectors(file: Any, name: str, dimensions: int) -> Any:
@@ -78,12 +115,23 @@ def vectors(file: Any, name: str, dimensions: int) -> Any:
 def attributes(file: Any) -> dict[str, str | int | float]:
     """Return the file's own attributes: texts and numbers.
 
+    In a file of a newer minor version, what is neither is one that this version does not know.
+
     Raises:
         ValueError: If there are too many, or other ones.
     """
     if len(file.attrs) > _MOST_ATTRIBUTES:
         raise ValueError(f"it has more than {_MOST_ATTRIBUTES} attributes")
-    return {name: attribute(file, name) for name in file.attrs}
+    minor = attribute(file, "schema_minor") if "schema_minor" in file.attrs else 0
+    is_newer = isinstance(minor, int) and minor > SCHEMA_MINOR
+    read = {}
+    for name in file.attrs:
+        try:
+            read[name] = attribute(file, name)
+        except ValueError:
+            if not is_newer:
+                raise
+    return read
 
 
 def attribute(item: Any, name: str) -> str | int | float:
