@@ -21,7 +21,7 @@ from hybridmpi.launcher import command_line, matching_mpirun
 from hybridmpi.runlog.run import Run
 
 HERE = Path(__file__).parent
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 JOB = """
 run = { gradient_limit = 8, output = "runs/run.h5" }
 method = { preset = "sync" }
@@ -91,7 +91,7 @@ class Running:
         seconds = time.monotonic() - self.began_s
         return Ended(self.process.returncode, stdout, stderr, seconds)
 
-    def left_alive(self, within_s: float = 10.0) -> list[psutil.Process]:
+    def left_alive(self, within_s: float = 60.0) -> list[psutil.Process]:
         """Return the processes of this command that are still there after some seconds."""
         return psutil.wait_procs(list(self.processes()), timeout=within_s)[1]
 

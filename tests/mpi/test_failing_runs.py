@@ -9,7 +9,7 @@ import pytest
 from hybridmpi.launcher import matching_mpirun
 
 LONG = ("--set", "run.gradient_limit=", "--set", "run.time_limit_s=1000")  # more than tests wait
-SOON_S = 15.0  # from the last words in the run file to the end of all ranks
+SOON_S = 60.0  # from the last words in the run file to the end of all ranks
 FAILING_SERVER = """
 from hybridmpi.cli import main
 from hybridmpi.learning import update

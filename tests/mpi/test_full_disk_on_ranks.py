@@ -13,7 +13,7 @@ CHECKPOINTS = (
     *("--set", "checkpoint.every_steps=50", "--set", "evaluation.every_steps=50"),
     *("--set", "model.name=lenet"),
 )
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 @pytest.mark.parametrize("what", ["run file", "checkpoint"])

@@ -144,12 +144,12 @@ def test_too_few_workers_fail_the_run_which_then_goes_on(ranks: Any) -> None:
 
 @pytest.mark.parametrize("form", [HYBRID, HYBRID | COLLECTIVE], ids=["waiting", "collective"])
 def test_without_its_server_a_run_ends_at_once(ranks: Any, form: dict[str, Any]) -> None:
-    with ranks.launched(4, *options(FIELDS | {"run.time_limit_s": 100} | form)) as running:
+    with ranks.launched(4, *options(FIELDS | {"run.time_limit_s": 1000} | form)) as running:
         ranks.wait_for_gradients(40)
         running.rank(0).kill()
         killed_s = time.monotonic()
         ended = running.wait()
-        assert time.monotonic() - killed_s < 15
+        assert time.monotonic() - killed_s < 60
         assert not running.left_alive()
     assert ended.exit_code != 0
     assert ended.errors == [
