@@ -178,9 +178,13 @@ class Ranks:
 
     def wait_for_gradients(self, count: int = 1) -> None:
         """Wait until the run file of a run that goes on holds so many gradients."""
+        self.wait_for(lambda run: len(run.gradients) >= count)
+
+    def wait_for(self, is_so: Callable[[Run], bool]) -> None:
+        """Wait until this is so of the run file of a run that goes on."""
         end_s = time.monotonic() + LIMIT_S
-        while not self.run_file.exists() or len(self.read().gradients) < count:
-            assert time.monotonic() < end_s, "no gradient arrived in time"
+        while not (self.run_file.exists() and is_so(self.read())):
+            assert time.monotonic() < end_s, "the run did not get there in time"
             time.sleep(0.1)
 
     @contextmanager

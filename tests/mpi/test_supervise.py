@@ -206,7 +206,14 @@ subprocess.Popen = interrupted
     sleeping.write_text("import time; time.sleep(600)")
     began = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-c", interrupted_popen + SUPERVISOR, str(LIMIT_S), sys.executable, str(sleeping)],
+        [
+            sys.executable,
+            "-c",
+            interrupted_popen + SUPERVISOR,
+            str(LIMIT_S),
+            sys.executable,
+            str(sleeping),
+        ],
         stderr=subprocess.DEVNULL,
         timeout=LIMIT_S,
         check=False,
