@@ -73,14 +73,14 @@ def test_continuous_integration_runs_the_readmes_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text().replace("\\\n", "")
     parts = re.findall(rf"^ *part \d+ {re.escape(commands[0])}(.*)$", script, re.MULTILINE)
     left_out = {name for part in parts for name in re.findall(r"--ignore=(\S+)", part)}
-    assert any(sorted(left_out) == sorted(part.split()) for part in parts)  # another part's
+    assert left_out <= {word for part in parts for word in part.split()}  # other parts'
 
 
 @pytest.mark.parametrize("script", [".ci/run", "with-env"])
 def test_script_can_be_run(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     shell = (ROOT / script).read_text().splitlines()[0].split()[-1].rsplit("/")[-1]
-    subprocess.run([shell, "-n", ROOT / script], check=True, timeout=10)
+    subprocess.run([shell, "-n", ROOT / script], check=True, timeout=60)
 
 
 def test_no_file_names_a_place_of_one_machine() -> None:
@@ -101,6 +101,6 @@ def tracked_files() -> list[str]:
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout: nothing says which files belong to the project")
     listed = subprocess.run(
-        [git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        [git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     ).stdout.split("\0")
     return [path for path in listed if (ROOT / path).is_file()]

@@ -87,7 +87,7 @@ class Launched:
         if target == "launch":
             return launch
         if target == "mpirun":
-            return launch.children()[0]
+            return next(each for each in launch.children() if each.children())  # a guard has none
         ranks = [each for each in launch.children(recursive=True) if _rank_of(each) == target]
         if not ranks:
             raise FaultError(f"rank {target} is not there")

@@ -3,10 +3,9 @@
 Ctrl-C in a terminal reaches this process alone. It tells mpirun with SIGUSR1, which mpirun forwards
 to every rank, so that the ranks can end the run together and rank 0 can close its file; sent SIGINT
 or SIGTERM, mpirun would end them where they stand. Nothing that was started here outlives
-`supervise`.
+`supervise`, even if this process is killed.
 """
 
-import ctypes
 import math
 import os
 import signal
@@ -16,10 +15,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
-import psutil
-
+from hybridmpi.guard import kill_session, started_guard
 from hybridmpi.launcher import CommandLine
 from hybridmpi.relay import Relay
 
@@ -88,25 +86,26 @@ def started(line: CommandLine, output: int | IO[str] | None = None) -> Iterator[
         line: An mpirun line.
         output: Where its output and its errors go, as in `subprocess`; by default where ours go.
     """
-    process = subprocess.Popen(
-        line.arguments,
-        env={**os.environ, **line.environment},
-        stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
-        stdout=output,
-        stderr=subprocess.STDOUT if isinstance(output, int) else subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        preexec_fn=_end_with_parent(),  # noqa: PLW1509 - no other thread runs here
-    )
-    target = sys.stderr if output is None or isinstance(output, int) else output
-    relay = Relay(process.stderr, target) if process.stderr else None
-    try:
-        yield Started(process, relay)
-    finally:
-        _end(process)
-        if relay:
-            relay.join(_RELAY_LIMIT_S)
+    with started_guard() as guard:
+        process = subprocess.Popen(
+            line.arguments,
+            env={**os.environ, **line.environment},
+            stdin=subprocess.DEVNULL,  # another session cannot read from our terminal
+            stdout=output,
+            stderr=subprocess.STDOUT if isinstance(output, int) else subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        guard.watch(process.pid)
+        target = sys.stderr if output is None or isinstance(output, int) else output
+        relay = Relay(process.stderr, target) if process.stderr else None
+        try:
+            yield Started(process, relay)
+        finally:
+            _end(process)
+            if relay:
+                relay.join(_RELAY_LIMIT_S)
 
 
 @contextmanager
@@ -171,25 +170,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TERMINATE_LIMIT_S)
-    _kill_session(process.pid)
-    process.wait()
-
-
-def _kill_session(leader: int) -> None:
     # Open MPI's ranks are in process groups of their own, but in mpirun's session. MPICH's are in
     # other sessions, and their proxy ends them as soon as mpirun is gone.
-    for pid in psutil.pids():
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == leader:
-                os.kill(pid, signal.SIGKILL)
-
-
-def _end_with_parent() -> Any:
-    """Return a function for the new process that has the kernel end it if this process is killed.
-
-    Only Linux can; elsewhere there is nothing to call.
-    """
-    if sys.platform != "linux":
-        return None
-    prctl, set_parent_death_signal = ctypes.CDLL(None).prctl, 1
-    return lambda: prctl(set_parent_death_signal, signal.SIGTERM)
+    kill_session(process.pid)
+    process.wait()

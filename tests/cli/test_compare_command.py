@@ -93,7 +93,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_runs() -> None:
             workers = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.wait()
-            assert psutil.wait_procs(workers, timeout=20)[1] == []
+            assert psutil.wait_procs(workers, timeout=LIMIT_S)[1] == []
     with started("killed") as process:
         assert process.wait(LIMIT_S) == 0
     assert compare().exit_code == 0
@@ -111,7 +111,7 @@ def test_signal_ends_it_soon_and_says_how_to_go_on(number: signal.Signals) -> No
         sent_s = time.monotonic()
         told = process.communicate(timeout=LIMIT_S)[0]
     assert process.returncode == 128 + number
-    assert time.monotonic() - sent_s < 30
+    assert time.monotonic() - sent_s < 100
     assert f"Stopped by {number.name}. Start the same command again to go on." in told
     assert "Traceback" not in told
     assert not contents("out")

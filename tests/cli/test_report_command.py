@@ -7,9 +7,9 @@ from hybridmpi.cli import main
 
 
 def report(*arguments: Path | str, exit_code: int = 0) -> str:
-    """Run the command in a wide terminal; return all that it prints."""
+    """Run the command; return all that it prints."""
     given = ["report", *map(str, arguments)]
-    result = CliRunner(env={"COLUMNS": "300"}).invoke(main, given)
+    result = CliRunner().invoke(main, given)
     assert result.exit_code == exit_code, result.output
     return result.output
 

@@ -29,5 +29,5 @@ def test_check_that_fails_or_crashes_is_a_problem(examine: partial[Check], found
 def test_check_that_hangs_is_ended() -> None:
     began = time.monotonic()
     check = guarded("it", partial(time.sleep, 60), limit_s=0.5)  # type: ignore[arg-type]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     assert (check.state, check.found) == (State.PROBLEM, "no answer within 0.5 s")

@@ -18,13 +18,13 @@ def of(number: int) -> Process:
 
 
 def test_a_process_is_ended_at_once() -> None:
-    with subprocess.Popen(["sleep", "60"]) as sleeper:
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
         of(sleeper.pid).kill()
-        assert sleeper.wait(10) == -9
+        assert sleeper.wait(60) == -9
 
 
 def test_another_process_with_the_same_number_is_left_alone() -> None:
-    with subprocess.Popen(["sleep", "60"]) as sleeper:
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
         Process(sleeper.pid, "1").kill()
         Process(sleeper.pid, "").kill()
         assert sleeper.poll() is None
@@ -64,8 +64,8 @@ def test_the_end_of_a_process_is_noticed_however_it_ends(
     told: list[int] = []
     watch = Watch({n: of(shell.pid) for n, shell in enumerate(shells)}, lambda n, _: told.append(n))
     for shell in shells[: len(ENDS)]:
-        shell.communicate(b"\n", timeout=10)
-    deadline_s = time.monotonic() + 10
+        shell.communicate(b"\n", timeout=60)
+    deadline_s = time.monotonic() + 60
     while len(watch.ended()) < len(ENDS) and time.monotonic() < deadline_s:
         time.sleep(0.01)
     time.sleep(0.3)  # nothing more may come
@@ -78,10 +78,10 @@ def test_the_end_of_a_process_is_noticed_however_it_ends(
 
 
 def test_only_what_is_watched_can_be_killed() -> None:
-    with subprocess.Popen(["sleep", "60"]) as sleeper:
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
         watch = Watch({1: of(sleeper.pid), 2: Process(sleeper.pid, "of another machine")})
         assert not watch.kill(2)
         assert sleeper.poll() is None
         assert watch.kill(1)
-        assert sleeper.wait(10) == -9
+        assert sleeper.wait(60) == -9
         watch.close()

@@ -69,7 +69,7 @@ def tree(case: str, folder: Path) -> dict[str, Any]:
     return {
         "run": {"gradient_limit": 200},
         "data": {"dataset": "digits", "batch_size": 16},
-        "model": {"name": "lenet"},
+        "model": {"name": "models_for_ranks:small"},
         "delays": {"fraction": 0.5, "min_s": 0.01, "max_s": 0.05},
         "evaluation": {"every_steps": 37},
         "checkpoint": {"every_steps": 8, "keep": 100},
@@ -132,7 +132,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-        job_file(folder, gradient_limit=400)
+        job_file(folder, gradient_limit=240)
     command = [sys.executable, "-m", "hybridmpi", "simulate"]
     subprocess.run([*command, whole / "job.toml"], check=True, capture_output=True, timeout=120)
     options, kills = [str(killed / "job.toml")], 0
@@ -219,18 +219,18 @@ def test_a_checkpoint_with_other_parameters_is_refused(
 
 
 def test_a_complete_run_can_go_on_beyond_its_limit(tmp_path: Path) -> None:
-    assert told(job_file(tmp_path, gradient_limit=200))[0] == 0
+    assert told(job_file(tmp_path, gradient_limit=80))[0] == 0
     folder = folder_of(tmp_path / "run.h5")
-    assert told("--resume", folder, "--set", "run.gradient_limit=300")[0] == 0
+    assert told("--resume", folder, "--set", "run.gradient_limit=120")[0] == 0
     longer = read_run(tmp_path / "run.h5")
     other = tmp_path / "other"
     other.mkdir()
-    assert told(job_file(other, gradient_limit=300))[0] == 0
+    assert told(job_file(other, gradient_limit=120))[0] == 0
     assert_same(longer, read_run(other / "run.h5"))
 
 
 def test_what_cannot_go_on_is_told(tmp_path: Path) -> None:
-    job = job_file(tmp_path, gradient_limit=200)
+    job = job_file(tmp_path, gradient_limit=80)
     assert told() == (2, pytest.approx(told()[1]))
     assert "Give a JOB.toml, or --resume" in told()[1]
     assert told(job)[0] == 0

@@ -71,4 +71,4 @@ def test_delay_is_no_part_of_the_computing_time() -> None:
 def test_release_ends_a_delay() -> None:
     began_s = time.perf_counter()
     assert pushed(End([0], cancelled=frozenset({0})), Delays(0, 1.0, 60.0, 60.0)) == []
-    assert time.perf_counter() - began_s < 10
+    assert time.perf_counter() - began_s < 50

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import torch
 from torch import Tensor, nn
 
@@ -66,3 +69,15 @@ def test_as_many_are_evaluated_at_a_time_as_fit_the_room() -> None:
     assert evaluation_batch_size(13_447_168) == 4  # a channel of 32 on 3 x 224 x 224
     assert evaluation_batch_size(1 << 30) == 1
     assert evaluation_batch_size(49_920) == evaluation_batch_size(0) == 200
+
+
+def test_torch_does_not_import_its_compiler() -> None:
+    code = """
+import sys
+from torch import nn
+from hybridmpi.learning.activations import activation_bytes
+
+assert activation_bytes(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2)).training > 0
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -21,7 +21,7 @@ from hybridmpi.launcher import command_line, matching_mpirun
 from hybridmpi.runlog.run import Run
 
 HERE = Path(__file__).parent
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 JOB = """
 run = { gradient_limit = 8, output = "runs/run.h5" }
 method = { preset = "sync" }
@@ -91,7 +91,7 @@ class Running:
         seconds = time.monotonic() - self.began_s
         return Ended(self.process.returncode, stdout, stderr, seconds)
 
-    def left_alive(self, within_s: float = 10.0) -> list[psutil.Process]:
+    def left_alive(self, within_s: float = 60.0) -> list[psutil.Process]:
         """Return the processes of this command that are still there after some seconds."""
         return psutil.wait_procs(list(self.processes()), timeout=within_s)[1]
 
@@ -178,9 +178,13 @@ class Ranks:
 
     def wait_for_gradients(self, count: int = 1) -> None:
         """Wait until the run file of a run that goes on holds so many gradients."""
+        self.wait_for(lambda run: len(run.gradients) >= count)
+
+    def wait_for(self, is_so: Callable[[Run], bool]) -> None:
+        """Wait until this is so of the run file of a run that goes on."""
         end_s = time.monotonic() + LIMIT_S
-        while not self.run_file.exists() or len(self.read().gradients) < count:
-            assert time.monotonic() < end_s, "no gradient arrived in time"
+        while not (self.run_file.exists() and is_so(self.read())):
+            assert time.monotonic() < end_s, "the run did not get there in time"
             time.sleep(0.1)
 
     @contextmanager

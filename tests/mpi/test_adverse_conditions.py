@@ -11,16 +11,16 @@ import numpy as np
 def test_slow_worker_nan_and_a_clock_that_jumps_back_spoil_nothing(ranks: Any) -> None:
     settings = ("model.name=models_for_ranks:under_adverse_conditions", "method.preset=async")
     ended = ranks.launch(
-        4, *(f"--set={setting}" for setting in (*settings, "run.gradient_limit=2000"))
+        4, *(f"--set={setting}" for setting in (*settings, "run.gradient_limit=1000"))
     )
     assert ended.exit_code == 0, ended
     run = ranks.read()
-    assert (run.status, len(run.gradients)) == ("complete", 2000)
+    assert (run.status, len(run.gradients)) == ("complete", 1000)
     rows = run.gradients
     slow, fast = (rows.compute_s[rows.worker == worker].median() for worker in (1, 2))
-    assert slow > 100 * fast
-    assert 1 < (rows.worker == 1).sum() < 200
-    assert 0.002 < (~rows.accepted).mean() < 0.03
+    assert slow > 20 * fast
+    assert 1 < (rows.worker == 1).sum() < 100
+    assert 0.001 < (~rows.accepted).mean() < 0.03
     assert (rows.loss.isna() == ~rows.accepted).all()
     assert (np.diff(rows.time_s) >= 0).all()
     assert 0 < run.duration_s < ended.seconds

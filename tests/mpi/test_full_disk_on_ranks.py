@@ -13,7 +13,7 @@ CHECKPOINTS = (
     *("--set", "checkpoint.every_steps=50", "--set", "evaluation.every_steps=50"),
     *("--set", "model.name=lenet"),
 )
-SOON_S = 60.0
+SOON_S = 120.0
 
 
 @pytest.mark.parametrize("what", ["run file", "checkpoint"])
@@ -21,7 +21,7 @@ def test_full_disk_ends_the_run(
     ranks: Any, small_disk: Callable[[str, int], Path], what: str
 ) -> None:
     settings = CHECKPOINTS if what == "checkpoint" else ()
-    small_disk("runs", 1_500_000 if what == "run file" else 6_000_000)
+    small_disk("runs", 500_000 if what == "run file" else 3_000_000)
     with ranks.launched(3, *ENDLESS, *settings) as running:
         ended = running.wait()
         assert not running.left_alive()

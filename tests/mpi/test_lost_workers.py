@@ -17,10 +17,18 @@ from hybridmpi.launcher import matching_mpirun
 from hybridmpi.learning.datasets.digits import digits
 from hybridmpi.runlog.run import Run
 
-FIELDS = {"run.time_limit_s": 4, "run.gradient_limit": "", "evaluation.every_s": 2}
+# Workers that are delayed leave the processor to others, and a replay little to do.
+FIELDS = {
+    "run.gradient_limit": 1_000_000,  # more than tests wait for: they stop the run
+    "evaluation.every_s": "",
+    "evaluation.every_steps": 100,
+    "delays.fraction": 1.0,
+    "delays.min_s": 0.01,
+    "delays.max_s": 0.01,
+}
 HYBRID = {
     "method.preset": "hybrid",
-    "method.threshold": "{schedule='step', initial=1, increment=1, every=300}",
+    "method.threshold": "{schedule='step', initial=1, increment=1, every=100}",
 }
 COLLECTIVE = {"method.broadcast": "collective"}
 MESSAGES = {"run.transport": "messages"}
@@ -52,6 +60,22 @@ def lost(run: Run) -> list[int]:
     return workers
 
 
+def have_gone_on(run: Run, losses: int, gradients: int = 50) -> bool:
+    """Whether so many workers are lost, and gradients of the others in steps since."""
+    before = run.events.gradients[run.events.kind == "lost"]
+    stepped = run.gradients.step > 0
+    return len(before) >= losses and stepped.iloc[before.max() :].sum() > gradients
+
+
+def stop(running: Any) -> Any:
+    """End a run in good order."""
+    running.process.send_signal(signal.SIGUSR1)
+    ended = running.wait()
+    assert not running.left_alive()
+    assert ended.exit_code == 0, ended
+    return ended
+
+
 def check_account(run: Run) -> None:
     counts = run.accounting()
     assert counts.pushed == counts.stepped + counts.discarded + counts.buffered
@@ -73,24 +97,21 @@ def test_a_run_goes_on_without_killed_workers_and_can_be_replayed(ranks: Any, wa
         ranks.wait_for_gradients(40)
         mapped = [shared_memory(running.rank(rank)) for rank in range(5)]
         running.rank(2).kill()
-        time.sleep(0.5)
+        ranks.wait_for(lambda run: have_gone_on(run, losses=1))
         running.rank(4).kill()
-        ended = running.wait()
-        assert not running.left_alive()
-    assert ended.exit_code == 0, ended
+        ranks.wait_for(lambda run: have_gone_on(run, losses=2))
+        ended = stop(running)
     assert ended.stdout.count("is lost at") == 2
     assert ended.count("WARNING") == 0
     assert not [path for path in set().union(*mapped) if os.path.exists(path)]
 
     run = ranks.read()
-    assert run.status == "complete"
+    assert run.status == "stopped"
     assert lost(run) == [2, 4]
-    assert run.duration_s == 4
     check_account(run)
     last = run.events.gradients[run.events.kind == "lost"].max()
     after = run.gradients.iloc[last:]
     assert set(after.worker) == {1, 3}
-    assert (run.steps.time_s > run.events.time_s[run.events.kind == "lost"].max()).sum() > 20
     redistributes = run.config["faults"]["lost_shard"] == "redistribute"
     assert after.assignment.max() == (2 if redistributes else 0)
     assert run.steps.threshold.iloc[-1] <= 2
@@ -99,18 +120,17 @@ def test_a_run_goes_on_without_killed_workers_and_can_be_replayed(ranks: Any, wa
 
 
 def test_a_worker_that_hangs_is_given_up_and_ended(ranks: Any) -> None:
-    fields = FIELDS | HYBRID | {"faults.timeout_s": 0.7}
+    fields = FIELDS | HYBRID | {"faults.timeout_s": 3}
     with ranks.launched(4, *options(fields)) as running:
         ranks.wait_for_gradients(40)
         hung = running.rank(3)
         hung.send_signal(signal.SIGSTOP)
-        ended = running.wait()
+        ranks.wait_for(lambda run: have_gone_on(run, losses=1))
+        ended = stop(running)
         assert not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE
-        assert not running.left_alive()
-    assert ended.exit_code == 0, ended
-    assert ended.stdout.count("no push within 0.7 s") == 1
+    assert ended.stdout.count("no push within 3 s") == 1
     run = ranks.read()
-    assert run.status == "complete"
+    assert run.status == "stopped"
     assert lost(run) == [3]
     check_account(run)
     assert replay(ranks.run_file).exit_code == 0
@@ -130,8 +150,9 @@ def test_too_few_workers_fail_the_run_which_then_goes_on(ranks: Any) -> None:
     assert failed.status == "failed"
     check_account(failed)
 
-    resume = ("-m", "hybridmpi", "launch", "-n", "4", "--resume", str(folder_of(ranks.run_file)))
-    assert ranks.without_mpirun(*resume).exit_code == 0
+    resume = ("launch", "-n", "4", "--resume", str(folder_of(ranks.run_file)))
+    limit = options({"run.gradient_limit": len(failed.gradients) + 200})
+    assert ranks.without_mpirun("-m", "hybridmpi", *resume, *limit).exit_code == 0
     run = ranks.read()
     assert run.status == "complete"
     check_account(run)
@@ -144,12 +165,12 @@ def test_too_few_workers_fail_the_run_which_then_goes_on(ranks: Any) -> None:
 
 @pytest.mark.parametrize("form", [HYBRID, HYBRID | COLLECTIVE], ids=["waiting", "collective"])
 def test_without_its_server_a_run_ends_at_once(ranks: Any, form: dict[str, Any]) -> None:
-    with ranks.launched(4, *options(FIELDS | {"run.time_limit_s": 100} | form)) as running:
+    with ranks.launched(4, *options(FIELDS | form)) as running:
         ranks.wait_for_gradients(40)
         running.rank(0).kill()
         killed_s = time.monotonic()
         ended = running.wait()
-        assert time.monotonic() - killed_s < 15
+        assert time.monotonic() - killed_s < 60
         assert not running.left_alive()
     assert ended.exit_code != 0
     assert ended.errors == [
@@ -159,19 +180,17 @@ def test_without_its_server_a_run_ends_at_once(ranks: Any, form: dict[str, Any])
 
 
 def test_a_worker_killed_after_training_is_not_missed(ranks: Any) -> None:
-    slow = {"model.name": "models_for_ranks:slow_to_evaluate", "run.time_limit_s": 1}
-    with ranks.launched(
-        3, *options(FIELDS | HYBRID | slow | {"evaluation.every_s": 0.05})
-    ) as running:
-        ranks.wait_for_gradients(1)
-        time.sleep(2)
+    slow = {"model.name": "models_for_ranks:slow_to_evaluate", "method.preset": "async"}
+    short = {"run.gradient_limit": 12, "evaluation.every_steps": 2}
+    with ranks.launched(3, *options(FIELDS | slow | short)) as running:
+        ranks.wait_for_gradients(12)
         running.rank(1).kill()
         ended = running.wait()
         assert not running.left_alive()
     assert ended.exit_code == 0, ended
     run = ranks.read()
     assert run.status == "complete"
-    assert len(run.evaluations) == 21
+    assert len(run.evaluations) == 7
 
 
 def test_a_lost_shard_is_learned_from_by_the_others(ranks: Any) -> None:
@@ -181,7 +200,8 @@ def test_a_lost_shard_is_learned_from_by_the_others(ranks: Any) -> None:
     with ranks.launched(3, *options(fields)) as running:
         ranks.wait_for_gradients(40)
         running.rank(2).kill()
-        assert running.wait().exit_code == 0
+        ranks.wait_for(lambda run: have_gone_on(run, losses=1, gradients=100))
+        stop(running)
     run = ranks.read()
     assert lost(run) == [2]
     heir = run.gradients[run.gradients.worker == 1]

@@ -11,24 +11,27 @@ from hybridmpi.checkpoints.file import checkpoints_in, folder_of, read_state
 from hybridmpi.cli import main
 from hybridmpi.runlog.run import Run
 
-NEVER, MORE = 1_000_000, 300  # gradients of a run that is broken off, and after it has gone on
+NEVER, MORE = 1_000_000, 120  # gradients of a run that is broken off, and after it has gone on
 FIELDS = {
     "run.time_limit_s": "",
     "run.gradient_limit": NEVER,
     "evaluation.every_s": "",
-    "evaluation.every_steps": 400,
+    "evaluation.every_steps": 50,
     "checkpoint.every_s": 0.2,
+    "delays.fraction": 1.0,  # which leaves the processor to others, and a replay little to do
+    "delays.min_s": 0.01,
+    "delays.max_s": 0.01,
 }
 HYBRID = {
     "method.preset": "hybrid",
-    "method.threshold": "{schedule='step', initial=1, increment=1, every=400}",
+    "method.threshold": "{schedule='step', initial=1, increment=1, every=50}",
 }
 WAYS: dict[str, dict[str, str]] = {
     "shared memory": HYBRID,
     "messages, momentum": HYBRID | {"run.transport": "messages", "optimizer.momentum": "0.9"},
-    "collective": {"method.preset": "async", "method.broadcast": "collective"},
-    "k-sync, adam": {
+    "k-sync, adam, collective": {
         "method.preset": "k-sync",
+        "method.broadcast": "collective",
         "method.threshold": "{schedule='constant', value=2}",
         "optimizer.name": "adam",
         "optimizer.learning_rate": "0.001",

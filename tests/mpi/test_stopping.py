@@ -70,8 +70,8 @@ def test_run_does_not_wait_for_ever_for_a_worker_that_computes(ranks: Any) -> No
         "run.gradient_limit": 20,
         "run.straggler_limit_s": 1,
         "delays.fraction": 0.5,
-        "delays.min_s": 100,
-        "delays.max_s": 100,
+        "delays.min_s": 1000,
+        "delays.max_s": 1000,
     }
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     with ranks.launched(3, *settings) as running:
@@ -79,7 +79,7 @@ def test_run_does_not_wait_for_ever_for_a_worker_that_computes(ranks: Any) -> No
         assert not running.left_alive()
     assert ended.exit_code == 0, ended
     assert (ended.stdout + ended.stderr).count("did not answer in time") == 1
-    assert ended.seconds < 60
+    assert ended.seconds < 200
     run = ranks.read()
     assert run.status == "complete"
     assert run.final_version == 20

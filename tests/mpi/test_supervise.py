@@ -15,7 +15,7 @@ from hybridmpi.errors import UserError
 from hybridmpi.launcher import matching_mpirun
 
 RANKS = 3
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 SUPERVISOR = """
 import os, sys
@@ -43,7 +43,7 @@ from mpi4py import MPI
 
 rank, size = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
 (folder / f"ready.{rank}").write_text(f"{os.getpid()} {size}")
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 600
 while time.monotonic() < deadline and (on_stop == "ignore" or not signals):
     time.sleep(0.02)
 time.sleep(0.2)  # for a further signal, which must not come
@@ -96,7 +96,7 @@ class Job:
 
     def all_gone(self) -> bool:
         """Whether every rank has ended within some seconds."""
-        return not psutil.wait_procs(self.ranks, timeout=10)[1]
+        return not psutil.wait_procs(self.ranks, timeout=LIMIT_S)[1]
 
     def end(self) -> None:
         """End the supervisor; the kernel then ends mpirun, and mpirun its ranks."""
@@ -152,14 +152,14 @@ def test_control_c_reaches_ranks_only_as_usr1(start: Callable[..., Job]) -> None
 
 
 def test_second_control_c_ends_ranks_that_go_on(start: Callable[..., Job]) -> None:
-    job = start(on_stop="ignore")
+    job = start(on_stop="ignore", stop_limit_s=LIMIT_S)
     job.process.send_signal(signal.SIGINT)
     assert job.process.stderr is not None
     assert "asking the ranks to stop" in job.process.stderr.readline()
     began = time.monotonic()
     job.process.send_signal(signal.SIGINT)
     assert job.wait() == 130
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < LIMIT_S / 2
     assert job.all_gone()
 
 
@@ -179,7 +179,8 @@ def test_ranks_end_when_the_supervisor_is_killed(start: Callable[..., Job]) -> N
 
 def test_mpirun_that_dies_takes_its_ranks_along(start: Callable[..., Job]) -> None:
     job = start(on_stop="ignore")
-    (mpirun,) = psutil.Process(job.process.pid).children()
+    supervisor = psutil.Process(job.process.pid)
+    (mpirun,) = (each for each in supervisor.children() if each.children())  # the guard has none
     mpirun.kill()
     assert job.wait() == 137
     assert job.all_gone()
@@ -202,16 +203,23 @@ def interrupted(arguments, **options):
 subprocess.Popen = interrupted
 """
     sleeping = tmp_path / "sleeping.py"
-    sleeping.write_text("import time; time.sleep(60)")
+    sleeping.write_text("import time; time.sleep(600)")
     began = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-c", interrupted_popen + SUPERVISOR, "30", sys.executable, str(sleeping)],
+        [
+            sys.executable,
+            "-c",
+            interrupted_popen + SUPERVISOR,
+            str(LIMIT_S),
+            sys.executable,
+            str(sleeping),
+        ],
         stderr=subprocess.DEVNULL,
         timeout=LIMIT_S,
         check=False,
     )
     assert ended.returncode == 130
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < LIMIT_S / 2
     left = [
         p for p in psutil.process_iter(["cmdline"]) if str(sleeping) in (p.info["cmdline"] or [])
     ]

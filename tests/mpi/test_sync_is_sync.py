@@ -30,7 +30,7 @@ def job(workers: int, form: str = "waiting", aggregation: str = "mean") -> dict[
     }
 
 
-@pytest.fixture(scope="module", params=[2, 3, 5], ids=lambda ranks: f"{ranks}_ranks")
+@pytest.fixture(scope="module", params=[3, 5], ids=lambda ranks: f"{ranks}_ranks")
 def trained(
     request: pytest.FixtureRequest, train_all: Callable[..., Any]
 ) -> tuple[int, dict[str, Any]]:

@@ -35,7 +35,7 @@ def run_script(script: str, folder: Path, *arguments: str) -> list[str]:
         cwd=folder,
         env={"SLURM_NTASKS": "26", "SLURM_ARRAY_TASK_ID": "7", "PATH": "/usr/bin:/bin"},
         capture_output=True,
-        timeout=10,
+        timeout=60,
         check=True,
     )
     return done.stdout.decode().split("\0")[:-1]

@@ -36,8 +36,7 @@ def calibrate(run_file: Path, others: tuple[Path, ...], output: Path | None, for
 
     Example: hybridmpi calibrate run.h5 >> job.toml
     """
-    from rich.console import Console
-
+    from hybridmpi.cli import console
     from hybridmpi.config.resolved import section_as_toml
     from hybridmpi.engines.calibration import calibrate as calibrate_run
     from hybridmpi.engines.calibration_check import compare
@@ -55,7 +54,7 @@ def calibrate(run_file: Path, others: tuple[Path, ...], output: Path | None, for
     else:
         with replacing(output) as beside:
             beside.write_text(text)
-    Console(stderr=True).print(_table(compare(run, job, calibration)))
+    console.show(_table(compare(run, job, calibration)), err=True)
 
 
 def _table(comparisons: "list[Comparison]") -> "Table":

@@ -35,4 +35,6 @@ def config(job: Path, settings: tuple[str, ...]) -> None:
         click.echo(resolved(checked), nl=False)
         return
     syntax = Syntax("", "toml", theme="ansi_dark")
-    console.print(syntax.highlight(resolved(checked, min(console.width, 110))), end="")
+    console.print(
+        syntax.highlight(resolved(checked, min(console.width, 110))), end="", soft_wrap=True
+    )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hybridmpi.cli import console
 from hybridmpi.cli.paths import ExpandedPath
 from hybridmpi.doctor import diagnose
 from hybridmpi.doctor.check import Check, State
@@ -47,8 +48,7 @@ def doctor(data_roots: tuple[Path, ...], output: Path) -> None:
         for check in diagnose(roots, output):
             checks.append(check)
             status.update(f"Checking … {check.name}: {check.state}")
-    console = Console()
-    console.print(table(checks), Text(f"{verdict(checks)}\n"))
+    console.show(table(checks), Text(f"{verdict(checks)}\n"))
     sys.exit(any(check.state is State.PROBLEM for check in checks))
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from hybridmpi.cli import console
 from hybridmpi.cli.progress.wording import duration
 from hybridmpi.experiments.compare import states_of
 from hybridmpi.experiments.estimate import estimate
@@ -24,7 +24,7 @@ def show_plan(plan: Plan, folder: Path, processes: int) -> None:
     """
     plan = check(folder, plan)
     states = states_of(plan, folder)
-    Console(highlight=False).print(_table(plan, states))
+    console.show(_table(plan, states))
     todo = [run for run, state in states.items() if state == "missing"]
     click.echo(
         f"{len(states)} runs{_of_which_tune(plan)}, {len(states) - len(todo)} of them there already"
@@ -42,10 +42,12 @@ def show_plan(plan: Plan, folder: Path, processes: int) -> None:
 def _table(plan: Plan, states: dict[PlannedRun, State]) -> Table:
     """Return one row per variant and cell."""
     axes = list(plan.experiment.axes)
-    table = Table("variant", *axes, box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("variant", *axes):
+        table.add_column(heading, overflow="fold")
     for heading in ("runs", "there"):
         table.add_column(heading, justify="right")
-    table.add_column("same runs as")
+    table.add_column("same runs as", overflow="fold")
     if plan.experiment.tune is not None:
         table.add_column("tuning runs", justify="right")
     groups: dict[tuple[str, tuple[str, ...]], list[PlannedRun]] = {}

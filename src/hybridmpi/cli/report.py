@@ -31,8 +31,7 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
     Ends with exit code 0, also where runs are missing, unfinished or flagged, which the report
     says; with 2 if there is nothing to report on.
     """
-    from rich.console import Console
-
+    from hybridmpi.cli import console
     from hybridmpi.experiments.figures.style import plain_style
     from hybridmpi.experiments.render.report import write_report
     from hybridmpi.experiments.report.build import build_document
@@ -44,5 +43,5 @@ def report(sources: tuple[Path, ...], folder: Path | None) -> None:
     with plain_style():
         document = build_document(read.study, read.digests, read.title)
         write_report(document, folder)
-    Console().print(outline(document))
+    console.show(outline(document))
     click.echo(f"wrote {folder / 'report.html'}")

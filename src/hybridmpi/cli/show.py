@@ -23,8 +23,7 @@ def show(run_file: Path, figure_file: Path | None, no_figure: bool) -> None:
 
     The run may still be going on.
     """
-    from rich.console import Console
-
+    from hybridmpi.cli import console
     from hybridmpi.experiments.run_summary import summarize
     from hybridmpi.runlog.reader import read_run
 
@@ -32,11 +31,11 @@ def show(run_file: Path, figure_file: Path | None, no_figure: bool) -> None:
         raise UserError("--out and --no-figure exclude each other; give one of them")
     run = read_run(run_file)
     if no_figure:
-        Console().print(summarize(run))
+        console.show(summarize(run))
         return
     from hybridmpi.experiments.run_figure import save_run_figure
 
     figure_file = figure_file or run_file.with_suffix(".png")
     save_run_figure(run, figure_file)  # first: a reader such as `head` may not take all of the rest
-    Console().print(summarize(run))
+    console.show(summarize(run))
     click.echo(f"wrote {figure_file}")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +15,9 @@ from hybridmpi import __version__
 from hybridmpi.core.revision import PROTOCOL_REVISION
 from hybridmpi.errors import UserError
 from hybridmpi.learning.imports import is_private, make_current_folder_importable, make_importable
-from hybridmpi.runlog.run import Run
+
+if TYPE_CHECKING:
+    from hybridmpi.runlog.run import Run
 
 _LIBRARIES = ("torch", "numpy", "h5py")
 
@@ -67,7 +69,7 @@ def find_own_code(attributes: Mapping[str, Any]) -> None:
         make_importable(folder)
 
 
-def check_same_workers(run: Run) -> None:
+def check_same_workers(run: "Run") -> None:
     """Refuse a run whose workers were not the same throughout.
 
     Raises:

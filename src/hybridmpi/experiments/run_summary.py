@@ -17,7 +17,7 @@ UNKNOWN = "-"
 def summarize(run: Run) -> RenderableType:
     """Return the run's facts, results and workers as tables for rich to print."""
     return Group(
-        Text(str(run.path), style="bold", overflow="fold"),
+        Text(str(run.path), style="bold"),
         _two_columns(_origin(run) | _progress(run)),
         _results(run),
         _workers(run),
@@ -26,6 +26,8 @@ def summarize(run: Run) -> RenderableType:
 
 def _two_columns(facts: dict[str, str]) -> Table:
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(Text(name, style="dim"), _as_it_is(value))
     return table
@@ -86,7 +88,7 @@ def _results(run: Run) -> Table:
 def _workers(run: Run) -> Table:
     table = Table(title="Workers", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for heading in ("rank", "host", "device", "delayed"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("samples", "gradients", "s per gradient", "waiting"):
         table.add_column(heading, justify="right")
     by_worker = run.gradients.groupby("worker")[["compute_s", "wait_s"]].agg(["sum", "count"])

@@ -34,6 +34,11 @@ class _Allocations(TorchDispatchMode):
         self.peak: int = 0
         self._live: dict[int, tuple[StorageWeakRef, int]] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Have torch not import its compiler, which takes as long as importing torch itself."""
+        return False
+
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:

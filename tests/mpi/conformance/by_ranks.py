@@ -36,7 +36,7 @@ from hybridmpi.transport.node_memory import NodeMemory
 from hybridmpi.transport.waiting import Patience, wait_until
 
 PATIENCE = Patience(shares_cores=True)
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 class ScriptedEnd:

@@ -17,7 +17,7 @@ from hybridmpi.checkpoints.file import checkpoints_in, folder_of
 from hybridmpi.runlog.run import Run
 
 MODELS = Path(__file__).parents[2] / "mpi"
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 START_LIMIT_S = 240.0  # packages are installed where they are missing
 RANKS = 3
 JOB = """

@@ -62,7 +62,7 @@ class LivePanel:
 
     def tell(self, text: str) -> None:
         """Write a remark above the panel."""
-        self._console.print(Text(text))
+        self._console.print(Text(text), soft_wrap=True)
 
     def report(self, status: Status) -> None:
         """Redraw the panel where that is due."""

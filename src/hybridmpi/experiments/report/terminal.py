@@ -1,7 +1,10 @@
 """A report in short, for the terminal."""
 
+import textwrap
+from dataclasses import dataclass
+
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -21,9 +24,23 @@ def outline(document: Document) -> RenderableType:
     )
 
 
-def _note(note: Note) -> Text:
+@dataclass(frozen=True)
+class _Paragraph:
+    """Text that is wrapped between words only, so that a path in it stays whole."""
+
+    text: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = textwrap.wrap(
+            self.text, options.max_width, break_long_words=False, break_on_hyphens=False
+        )
+        yield Text("\n".join(lines), style=self.style)
+
+
+def _note(note: Note) -> _Paragraph:
     mark = "! " if note.tone == "warning" else ""
-    return Text(f"{mark}{note.text}", style=_STYLES[note.tone])
+    return _Paragraph(f"{mark}{note.text}", _STYLES[note.tone])
 
 
 def _table(table: TableOf) -> Table:
@@ -35,7 +52,7 @@ def _table(table: TableOf) -> Table:
         pad_edge=False,
     )
     for column in table.shown.columns:
-        printed.add_column(column, min_width=max(map(len, column.split())))
+        printed.add_column(column, overflow="fold", min_width=max(map(len, column.split())))
     for number, row in enumerate(table.shown.itertuples(index=False)):
         tones = [table.tones.get((number, column), "neutral") for column in table.shown.columns]
         cells = zip(row, tones, strict=True)
