@@ -217,7 +217,7 @@ def test_python_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for block in blocks("docs/python.md", "python"):
-        exec(compile(block, "docs/python.md", "exec"), names)  # noqa: S102 - our own page
+        exec(compile(block, "docs/python.md", "exec"), names)
     assert (names["run"].status, names["sync"].config["method"]["preset"]) == ("complete", "sync")
     assert set(re.findall(r"^\| `(\w+)\(", (ROOT / "docs/python.md").read_text(), re.M)) <= set(
         hybridmpi.__all__
