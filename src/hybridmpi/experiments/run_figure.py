@@ -1,5 +1,6 @@
 """The course of one run: accuracy, losses, threshold and staleness over one time axis."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ MARKED_POINTS = 60
 LARGE_STALENESS = 30
 
 
+class ShownFigure(Figure):
+    """A figure that notebooks show, though pyplot doesn't know it."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        FigureCanvasAgg(self).print_png(file)
+        return file.getvalue()
+
+
 def save_run_figure(run: Run, path: Path) -> None:
     """Draw a run's figure into a file; the suffix says the format.
 
@@ -45,7 +55,7 @@ def save_run_figure(run: Run, path: Path) -> None:
 
 def draw_run(run: Run) -> Figure:
     """Return the figure of a run: four panels that share a time axis."""
-    figure = Figure(figsize=(8, 9), dpi=150, layout="constrained")
+    figure = ShownFigure(figsize=(8, 9), dpi=150, layout="constrained")
     panels = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
     for panel, draw in zip(
         panels, (_draw_accuracy, _draw_losses, _draw_threshold, _draw_staleness), strict=True
