@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+import hybridmpi
 from hybridmpi.config.experiment import load_experiment
 from hybridmpi.config.load import load_job, parse_job, read_tree
 from hybridmpi.engines.simulate.simulate import Simulation
@@ -210,3 +211,14 @@ def test_messages_of_what_may_go_wrong_are_those_of_the_code() -> None:
         return any(words.search(text) for text in texts)
 
     assert [message for message in messages if not is_said(message)] == []
+
+
+def test_python_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("docs/python.md", "python"):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert (names["run"].status, names["sync"].config["method"]["preset"]) == ("complete", "sync")
+    assert set(re.findall(r"^\| `(\w+)\(", (ROOT / "docs/python.md").read_text(), re.M)) <= set(
+        hybridmpi.__all__
+    )

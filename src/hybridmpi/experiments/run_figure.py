@@ -1,5 +1,6 @@
 """The course of one run: what it is measured by, threshold and staleness over one time axis."""
 
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,15 @@ DECADES = 100
 Draw = Callable[[Axes, Run], None]
 
 
+class ShownFigure(Figure):
+    """A figure that notebooks show, though pyplot doesn't know it."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 def save_run_figure(run: Run, path: Path) -> None:
     """Draw a run's figure into a file; the suffix says the format.
 
@@ -58,7 +68,7 @@ def draw_run(run: Run) -> Figure:
     metrics = [metric for metric in map(shown, run.metrics) if not metric.is_loss]
     draws: list[Draw] = [*(partial(_draw_metric, metric) for metric in metrics), _draw_losses]
     heights = [3] * len(draws) + [2, 2]
-    figure = Figure(figsize=(8, 0.9 * sum(heights)), dpi=150, layout="constrained")
+    figure = ShownFigure(figsize=(8, 0.9 * sum(heights)), dpi=150, layout="constrained")
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for panel, draw in zip(panels, (*draws, _draw_threshold, _draw_staleness), strict=True):
         style_axes(panel)
