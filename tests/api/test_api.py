@@ -13,7 +13,7 @@ import torch
 
 import hybridmpi
 from hybridmpi.api.surroundings import interruptible
-from hybridmpi.learning.models import build_model
+from hybridmpi.learning.models import ImageModel
 
 JOB: dict[str, Any] = {
     "run": {"gradient_limit": 40, "time_limit_s": 30, "output": "run.h5"},
@@ -77,7 +77,7 @@ def test_run_in_hand() -> None:
     assert len(run.plot().axes) >= 4
     assert "40 gradients" in repr(run)
     assert "complete" in run._repr_html_()
-    model = build_model("lenet", input_shape=(1, 8, 8), num_classes=10, seed=5)
+    model = ImageModel("lenet", (1, 8, 8), 10)()
     run.load_into(model)
     assert run.final is not None
     flat = torch.cat([values.flatten() for values in model.state_dict().values()])
@@ -176,3 +176,34 @@ def test_names_are_those_that_the_package_declares() -> None:
         assert getattr(hybridmpi, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'simulat'"):
         _ = hybridmpi.simulat  # type: ignore[attr-defined]
+
+
+def line(slope: float) -> hybridmpi.Problem:
+    """Return a problem with functions that no other process could import."""
+    inputs = torch.linspace(-1, 1, 960)[:, None]
+    samples = {"x": inputs, "y": slope * inputs}
+
+    def loss(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+        return ((model(batch["x"]) - batch["y"]) ** 2).mean()
+
+    return hybridmpi.Problem(lambda: torch.nn.Linear(1, 1), samples, samples, loss)
+
+
+def test_problem_is_an_object_of_the_script() -> None:
+    job = {name: JOB[name] for name in ("run", "method", "evaluation", "simulate")}
+    run = hybridmpi.simulate(job, line(3.0), optimizer={"learning_rate": 0.3})
+    assert run.config["problem"]["name"] == "given"
+    assert run.evaluations.test_loss.iloc[-1] < 0.1 * run.evaluations.test_loss.iloc[0]
+    assert hybridmpi.replay(run, line(3.0)).is_match
+    assert not hybridmpi.replay(run, line(2.0)).is_match
+    with pytest.raises(hybridmpi.UserError, match=r"pass problem=\.\.\."):
+        hybridmpi.replay(run)
+    other = hybridmpi.what_if(run, line(3.0), method={"preset": "sync"})
+    assert other.status == "complete"
+
+
+def test_job_of_images_goes_with_no_problem_of_ones_own() -> None:
+    with pytest.raises(hybridmpi.UserError, match=r"data\.dataset"):
+        hybridmpi.simulate(JOB, line(1.0))
+    images = hybridmpi.load_job(JOB)
+    assert hybridmpi.simulate(images, line(1.0)).status == "complete"

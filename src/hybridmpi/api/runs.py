@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hybridmpi.api.jobs import JobLike, load_job, name_of
+from hybridmpi.api.jobs import JobLike, job_of, load_job, name_of
 from hybridmpi.api.run import Run, read_run
 from hybridmpi.api.surroundings import caller_undisturbed, interruptible
 from hybridmpi.config.load import change_job
@@ -14,12 +14,15 @@ from hybridmpi.runlog.replacing import check_free
 if TYPE_CHECKING:
     from hybridmpi.engines.calibration import Calibration
     from hybridmpi.engines.replay import Verdict
+    from hybridmpi.learning.problem import Problem
 
 RunLike: TypeAlias = Run | str | os.PathLike[str]
 """A run, or the path of its file."""
 
 
-def simulate(job: JobLike, *, force: bool = False, **settings: Any) -> Run:
+def simulate(
+    job: JobLike, problem: "Problem | None" = None, *, force: bool = False, **settings: Any
+) -> Run:
     """Train on virtual time: gradients are computed, only time is modelled.
 
     Ctrl-C ends the run in order, its file as `stopped`, and then raises KeyboardInterrupt. Nothing
@@ -27,6 +30,7 @@ def simulate(job: JobLike, *, force: bool = False, **settings: Any) -> Run:
 
     Args:
         job: A TOML file, nested dicts with the same fields, or a job.
+        problem: What is learned; by default what the job says.
         force: Replace the run file, `run.output` of the job, if it is there already.
         settings: What replaces fields of the job; see `load_job`.
 
@@ -39,10 +43,10 @@ def simulate(job: JobLike, *, force: bool = False, **settings: Any) -> Run:
     """
     from hybridmpi.engines.simulate.simulate import Simulation
 
-    checked = load_job(job, **settings)
+    checked = job_of(job, problem, settings)
     output = checked.output(name_of(job))
     with interruptible() as interrupted, caller_undisturbed():
-        Simulation(checked).run(output, force=force, interrupted=interrupted)
+        Simulation(checked, problem=problem).run(output, force=force, interrupted=interrupted)
     return read_run(output)
 
 
@@ -71,11 +75,17 @@ def launch(job: JobLike, *, ranks: int, force: bool = False, **settings: Any) ->
     return read_run(output)
 
 
-def replay(run: RunLike, *, data_root: str | os.PathLike[str] | None = None) -> "Verdict":
+def replay(
+    run: RunLike,
+    problem: "Problem | None" = None,
+    *,
+    data_root: str | os.PathLike[str] | None = None,
+) -> "Verdict":
     """Compute a recorded run again, in its recorded order of arrival, and compare it bit for bit.
 
     Args:
         run: A run, or its file.
+        problem: What was learned, if it was given as an object.
         data_root: Where the data lie now, if not where they were.
 
     Returns:
@@ -89,14 +99,18 @@ def replay(run: RunLike, *, data_root: str | os.PathLike[str] | None = None) -> 
     recorded = _run(run)
     moved = [f"data.root={os.fspath(data_root)}"] if data_root is not None else []
     with caller_undisturbed():
-        return replay_run(recorded, change_job(recorded.config, moved, str(recorded.path)))
+        job = change_job(recorded.config, moved, str(recorded.path))
+        return replay_run(recorded, job, problem=problem)
 
 
-def what_if(run: RunLike, *, force: bool = False, **settings: Any) -> Run:
+def what_if(
+    run: RunLike, problem: "Problem | None" = None, *, force: bool = False, **settings: Any
+) -> Run:
     """Simulate a recorded run's compute times under another method.
 
     Args:
         run: A run, or its file.
+        problem: What is learned, if it was given as an object.
         force: Replace the run file, `run.output`, if it is there already; by default it is
             RUN-what-if.h5, beside the recorded one.
         settings: What replaces fields of the run's job; see `load_job`.
@@ -118,7 +132,7 @@ def what_if(run: RunLike, *, force: bool = False, **settings: Any) -> Run:
     job = load_job({**recorded.config, "simulate": machine}, **settings)
     output = job.output(recorded.path.stem)
     with interruptible() as interrupted, caller_undisturbed():
-        simulate_run(recorded, job, output, force=force, interrupted=interrupted)
+        simulate_run(recorded, job, output, problem=problem, force=force, interrupted=interrupted)
     return read_run(output)
 
 

@@ -33,13 +33,18 @@ class Learners:
         training_samples: Size of the training set, without what is held out.
     """
 
-    def __init__(self, job: Job, num_workers: int) -> None:
+    def __init__(self, job: Job, num_workers: int, given: Problem | None = None) -> None:
         """Load data and model.
+
+        Args:
+            job: The job.
+            num_workers: Number of workers.
+            given: Its problem, if that is an object of a script's.
 
         Raises:
             UserError: If the data set cannot be loaded or shared out, or the model not be built.
         """
-        self.problem: Problem = source_of(job).make()
+        self.problem: Problem = source_of(job, given).make()
         self._data = LoadedData(self.problem, Sharing.of(job), num_workers)
         self._facts = facts = self._data.facts
         self.training_samples = facts.training_samples

@@ -4,16 +4,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
 from hybridmpi.core.epoch import LastBatch
+from hybridmpi.errors import UserError
+from hybridmpi.learning.names import GIVEN
+from hybridmpi.learning.problem import Problem
 from hybridmpi.learning.problems.images import ImageSource
-from hybridmpi.learning.problems.load import NamedSource, Source
+from hybridmpi.learning.problems.load import GivenSource, NamedSource, Source
 
 if TYPE_CHECKING:
     from hybridmpi.config import Job
     from hybridmpi.learning.optimizer import Group
 
 
-def source_of(job: "Job") -> Source:
-    """Return where a job's problem comes from."""
+def source_of(job: "Job", given: Problem | None = None) -> Source:
+    """Return where a job's problem comes from.
+
+    Args:
+        job: The job.
+        given: The object, if its problem is one that a script hands over.
+
+    Raises:
+        UserError: If it is, and isn't here.
+    """
+    if given is not None:
+        return GivenSource(given)
+    if job.problem.name == GIVEN:
+        raise problem_missing()
     if job.problem.is_own:
         return NamedSource(job.problem.name, job.problem.options)
     data = job.data
@@ -25,6 +40,15 @@ def source_of(job: "Job") -> Source:
         options=data.options,
         normalize=data.normalize,
         augmentation=data.augmentation,
+    )
+
+
+def problem_missing() -> UserError:
+    """Return the error of a job whose problem is an object that isn't here."""
+    return UserError(
+        "problem.name is 'given': the problem is an object of the script that trained it; call "
+        "hybridmpi from Python and pass problem=..., or name its function in the job as "
+        "package.module:function"
     )
 
 

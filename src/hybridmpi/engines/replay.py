@@ -18,6 +18,7 @@ from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.provenance import check_same_workers, find_own_code
 from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import UserError
+from hybridmpi.learning.problem import Problem
 from hybridmpi.runlog.run import Run
 
 
@@ -49,12 +50,19 @@ class Verdict:
         return not self.first_difference
 
 
-def replay(run: Run, job: Job, *, report: Callable[[int, int], None] = lambda *_: None) -> Verdict:
+def replay(
+    run: Run,
+    job: Job,
+    *,
+    problem: Problem | None = None,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Verdict:
     """Compute every gradient of a run again, and take its steps again.
 
     Args:
         run: The recorded run.
         job: Its job; only where data lie may differ.
+        problem: What was learned, if that is an object of a script's.
         report: Told now and then how many gradients of how many are done.
 
     Raises:
@@ -62,11 +70,11 @@ def replay(run: Run, job: Job, *, report: Callable[[int, int], None] = lambda *_
     """
     if run.gradients.empty:
         raise UserError(f"'{run.path}' holds no gradients; there is nothing to replay")
-    return _Replay(run, job).run(report)
+    return _Replay(run, job, problem).run(report)
 
 
 class _Replay:
-    def __init__(self, run: Run, job: Job) -> None:
+    def __init__(self, run: Run, job: Job, problem: Problem | None) -> None:
         check_same_workers(run)
         self._run = run
         self._verdict = Verdict(other_conditions=list(other_conditions(run)))
@@ -77,7 +85,7 @@ class _Replay:
         num_workers = int(run.attributes["num_workers"])
         has_learned = run.attributes["engine"] == "mpi" or job.simulate.learning
         self._is_fresh = run.attributes["engine"] == "simulate" and job.simulate.fresh_gradients
-        self._learners = Learners(job, num_workers) if has_learned else None
+        self._learners = Learners(job, num_workers, problem) if has_learned else None
         initial = self._learners.initial if self._learners else torch.zeros(0)
         if len(initial) != run.layout["size"]:
             raise UserError(

@@ -18,6 +18,7 @@ from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.engines.simulate.times import RecordedTimes, Times
 from hybridmpi.engines.status import Report
 from hybridmpi.errors import UserError
+from hybridmpi.learning.problem import Problem
 from hybridmpi.runlog.run import Run
 
 
@@ -36,6 +37,7 @@ def what_if(
     job: Job,
     output: Path,
     *,
+    problem: Problem | None = None,
     force: bool = False,
     interrupted: Callable[[], str] = lambda: "",
     report: Report = lambda _: None,
@@ -47,6 +49,7 @@ def what_if(
         job: What is asked, with its machine (`machine_of` gives the recorded one); the number of
             workers is the recorded one, where it does not say.
         output: The run file of what would have been.
+        problem: What is learned, if that is an object of a script's.
         force: Replace a file that is there already.
         interrupted: Asked now and then; a reason ends the run with status `stopped`.
         report: Told now and then how the run is doing.
@@ -70,7 +73,7 @@ def what_if(
         return kept[0]
 
     job = job.model_copy(update={"checkpoint": CheckpointSection()})  # they lack recorded times
-    simulation = Simulation(job, times=times)
+    simulation = Simulation(job, problem=problem, times=times)
     outcome = simulation.run(
         output,
         force=force,

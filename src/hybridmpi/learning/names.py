@@ -13,6 +13,7 @@ from hybridmpi.learning.static_check import check_function
 DATA_SETS = ("digits", "mnist", "fashion-mnist", "cifar10", "synthetic")
 _FROM_FILES = ("mnist", "fashion-mnist", "cifar10")
 MODELS = ("mnist_cnn", "lenet")
+GIVEN = "given"  # a problem that a script hands over as an object
 PROBLEMS = ("images", "language", "logistic", "quadratic", "regression")
 
 
@@ -52,7 +53,7 @@ def check_problem(name: str) -> None:
     """
     if ":" in name:
         check_function(name, "problem.name")
-    elif name not in PROBLEMS:
+    elif name not in (*PROBLEMS, GIVEN):
         raise UserError(
             f"problem.name is '{name}', but must be {', '.join(PROBLEMS)} or your own as "
             f"package.module:function; {nearest(name, PROBLEMS)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from hybridmpi.engines.problem import Sharing, source_of
+from hybridmpi.learning.names import GIVEN
 from hybridmpi.learning.problems.load import Source
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ class RankJob:
     The fields are the job's.
 
     Attributes:
-        source: Where the problem comes from.
+        source: Where the problem comes from; None if each rank is given it by a script.
         sharing: How the training set is shared out.
         first_batches: Of workers that go on from a checkpoint, the number of the next batch.
         losses: Those before the checkpoint whose shards were shared out anew, and who is back.
     """
 
-    source: Source
+    source: Source | None
     sharing: Sharing
     seed: int
     initial: Path | None
@@ -44,7 +45,7 @@ class RankJob:
     def of(cls, job: "Job", first_batches: Mapping[int, int], losses: tuple[int, ...] = ()) -> Self:
         """Take from a job what every rank needs."""
         return cls(
-            source=source_of(job),
+            source=None if job.problem.name == GIVEN else source_of(job),
             sharing=Sharing.of(job),
             seed=job.run.seed,
             initial=job.model.initial,

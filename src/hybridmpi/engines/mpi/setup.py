@@ -15,6 +15,7 @@ from hybridmpi.engines.mpi.ends import Choice, choose_transport, num_vectors
 from hybridmpi.engines.mpi.rank_job import RankJob
 from hybridmpi.engines.mpi.ranks import Ranks
 from hybridmpi.engines.mpi.shares import share_out
+from hybridmpi.engines.problem import problem_missing
 from hybridmpi.learning.accelerator import choose_device
 from hybridmpi.learning.activations import ActivationBytes, activation_bytes
 from hybridmpi.learning.building import (
@@ -25,7 +26,8 @@ from hybridmpi.learning.building import (
 )
 from hybridmpi.learning.evaluation import evaluation_batch_size
 from hybridmpi.learning.flat import FlatModel, flatten
-from hybridmpi.learning.problem import Batch
+from hybridmpi.learning.problem import Batch, Problem
+from hybridmpi.learning.problems.load import GivenSource, Source
 from hybridmpi.learning.samples import examples_of
 from hybridmpi.learning.single_sample import check_single_sample
 from hybridmpi.resources import memory_limit_bytes
@@ -52,13 +54,20 @@ class Host(NamedTuple):
 class Setup:
     """What every rank needs before training starts: its data, the model, a checked plan."""
 
-    def __init__(self, ranks: Ranks, job: "Job | None", resume: State | None = None) -> None:
+    def __init__(
+        self,
+        ranks: Ranks,
+        job: "Job | None",
+        resume: State | None = None,
+        problem: Problem | None = None,
+    ) -> None:
         """Prepare on all ranks together.
 
         Args:
             ranks: All ranks.
             job: Rank 0's, and of no use elsewhere.
             resume: Likewise the checkpoint to go on from.
+            problem: What is learned, if that is an object of a script's, which each rank gives.
 
         Raises:
             UserError: On all ranks, if the job cannot be run.
@@ -71,9 +80,8 @@ class Setup:
         self.job: RankJob = ranks.comm.bcast(told)
         number = max(0, ranks.node.rank - ranks.is_beside_server)  # among those that compute
         self.device = agree(ranks.comm, lambda: choose_device(self.job.device, number))
-        self.share = share_out(
-            ranks.comm, ranks.memory, self.job.source, self.job.sharing, self.device
-        )
+        source = agree(ranks.comm, lambda: self._source(problem))
+        self.share = share_out(ranks.comm, ranks.memory, source, self.job.sharing, self.device)
         self.problem = self.share.problem
         self._activations = ActivationBytes(0, 0)
         self.model, self.initial = agree(ranks.comm, self._build_model)
@@ -108,6 +116,13 @@ class Setup:
         if then.losses and then.num_workers == self.ranks.num_workers:
             losses = (*then.losses, *(-worker for worker in then.absent))  # all are back
         return RankJob.of(job, first_batches, losses)
+
+    def _source(self, given: Problem | None) -> Source:
+        if self.job.source is not None:
+            return self.job.source
+        if given is None:
+            raise problem_missing()
+        return GivenSource(given)
 
     @property
     def _anew(self) -> str:

@@ -27,6 +27,7 @@ from hybridmpi.engines.status import Report
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.accelerator import Accelerator
 from hybridmpi.learning.gradients import Gradient, GradientComputer
+from hybridmpi.learning.problem import Problem
 from hybridmpi.transport.losses import is_loss, lost_ranks, raise_unless_loss, survives_losses
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def train(
     job: "Job | None",
     output: Path,
     *,
+    problem: Problem | None = None,
     force: bool = False,
     resume: State | None = None,
     interrupted: Callable[[], str] = lambda: "",
@@ -50,6 +52,7 @@ def train(
     Args:
         job: The job; rank 0's counts.
         output: The run file, which rank 0 writes.
+        problem: What is learned, if that is an object of a script's, which each rank gives.
         force: Replace a run file that is there already.
         resume: The checkpoint to go on from, rank 0's; `output` holds what was recorded until then.
         interrupted: Asked on all ranks now and then; a reason on any of them ends the run with
@@ -68,7 +71,7 @@ def train(
     """
     ranks = Ranks(MPI.COMM_WORLD)
     try:
-        outcome = _train(ranks, job, output, force, resume, interrupted, report, tell)
+        outcome = _train(ranks, job, output, problem, force, resume, interrupted, report, tell)
     except UserError:
         ranks.free()
         raise
@@ -85,6 +88,7 @@ def _train(
     ranks: Ranks,
     job: "Job | None",
     output: Path,
+    problem: Problem | None,
     force: bool,
     resume: State | None,
     interrupted: Callable[[], str],
@@ -94,7 +98,7 @@ def _train(
     agree(ranks.comm, lambda: _check_world(ranks))
     own_threads = job.run.server_threads if job is not None and ranks.is_server else None
     torch.set_num_threads(own_threads or ranks.threads)
-    setup = Setup(ranks, job, resume)
+    setup = Setup(ranks, job, resume, problem)
     own = Host(socket.gethostname(), ranks.cores, str(setup.device))
     hosts = ranks.comm.allgather(own)
     if ranks.is_server:

@@ -35,6 +35,7 @@ from hybridmpi.engines.versions import Versions
 from hybridmpi.errors import RunFailed, UserError
 from hybridmpi.learning.flat import Layout
 from hybridmpi.learning.gradients import Gradient
+from hybridmpi.learning.problem import Problem
 from hybridmpi.learning.update import NoUpdate
 from hybridmpi.runlog.beginning import read_beginning
 from hybridmpi.runlog.writer import RunWriter
@@ -51,12 +52,14 @@ class Simulation:
         self,
         job: Job,
         *,
+        problem: Problem | None = None,
         times: Callable[[Times], Times] = lambda modelled: modelled,
     ) -> None:
         """Load what is needed.
 
         Args:
             job: The job.
+            problem: What is learned, if that is an object of a script's.
             times: Takes the modelled times and returns those that count.
 
         Raises:
@@ -67,7 +70,7 @@ class Simulation:
         if section.learning:
             check_job(job)  # loading the data may take long
         self.job = job
-        self.learners = Learners(job, section.workers) if section.learning else None
+        self.learners = Learners(job, section.workers, problem) if section.learning else None
         self._metrics = self.learners.problem.described() if self.learners else CLASSIFICATION
         if self.learners is None and job.run.epoch_limit is not None:
             raise UserError(

@@ -62,6 +62,18 @@ class NamedSource:
             return replace(_called(subject, function, self.options), subject=subject)
 
 
+@dataclass(frozen=True)
+class GivenSource:
+    """A problem that a script made itself, on each rank."""
+
+    problem: Problem
+    is_made_by_readers: ClassVar[bool] = False
+
+    def make(self) -> Problem:
+        """Return it."""
+        return self.problem
+
+
 def shipped(name: str) -> Callable[..., Problem]:
     """Return the function that makes one of our problems."""
     match name:
