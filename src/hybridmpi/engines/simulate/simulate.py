@@ -14,11 +14,11 @@ from hybridmpi.checkpoints.file import State, as_damage
 from hybridmpi.config import Job
 from hybridmpi.core.delays import Delays
 from hybridmpi.core.messages import Push
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.core.server import ParameterServer
 from hybridmpi.engines.evaluation import evaluate_snapshots
 from hybridmpi.engines.job_check import check_job
 from hybridmpi.engines.learners import Learners
-from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.engines.outcome import Outcome
 from hybridmpi.engines.provenance import provenance
 from hybridmpi.engines.recorder import Recorder
