@@ -12,6 +12,7 @@ import pytest
 from torch import nn
 
 import hybridmpi
+from hybridmpi import read_run
 from hybridmpi.config.experiment import load_experiment
 from hybridmpi.config.load import load_job, parse_job, read_tree
 from hybridmpi.engines.simulate.simulate import Simulation
@@ -168,6 +169,18 @@ def test_analysis_notices_a_row_that_is_lost(analysis: list[str], table: str) ->
     check = next(block for block in analysis if "accounting" in block)
     with pytest.raises(AssertionError):
         exec(check, names)
+
+
+def test_own_problem_works_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("reviews.py").write_text(blocks("docs/problems.md", "python")[0])
+    jobs = [parse_job(tomllib.loads(each), "page") for each in blocks("docs/problems.md", "toml")]
+    named = {job.problem.name: job for job in jobs}
+    assert named.keys() == {"language", "reviews:reviews", "quadratic"}
+    Simulation(named["reviews:reviews"]).run(Path("run.h5"))
+    run = read_run("run.h5")
+    assert run.evaluations.test_accuracy.iloc[-1] > 0.8
+    assert "words.weight" not in [entry["name"] for entry in run.layout["entries"]]
 
 
 def test_every_attribute_of_a_run_file_is_described(small_run: Path) -> None:

@@ -198,7 +198,7 @@ def test_samples_may_be_larger_than_memory(tmp_path: Path, monkeypatch: pytest.M
         ("missing metric", "metric 'error' is missing in what its function returns, a dict of oth"),
         ("vector of a model", "whose metric 'norm' is Parameter of the model, but must be one"),
         ("no metric", "metric 'error' is function, but must be a hybridmpi.Metric"),
-        ("metric's name", "metric 'mean error' is Metric, but must be"),
+        ("metric's name", "a metric is named 'test_mean error', but a name must begin with"),
     ],
 )
 def test_fault_is_refused_before_training(job_of: JobOf, what: str, message: str) -> None:

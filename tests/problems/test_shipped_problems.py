@@ -12,10 +12,12 @@ import torch
 
 from hybridmpi import read_run
 from hybridmpi.config import Job
+from hybridmpi.core.metrics import CLASSIFICATION
 from hybridmpi.engines.learners import Learners
 from hybridmpi.engines.replay import replay
 from hybridmpi.engines.simulate.simulate import Simulation
 from hybridmpi.errors import UserError
+from hybridmpi.learning.problems.images import classification
 from hybridmpi.learning.problems.language import language
 from hybridmpi.learning.problems.logistic import Logistic
 from hybridmpi.learning.problems.quadratic import Point, quadratic, solve_tridiagonal
@@ -163,6 +165,16 @@ def test_a_transformer_sees_no_later_characters() -> None:
     other[0, 5:] = 1
     torch.testing.assert_close(model(tokens)[:, :5], model(other)[:, :5])
     assert not torch.allclose(model(tokens)[:, 5:], model(other)[:, 5:])
+
+
+def test_metrics_are_described_in_run_files(simulate: Simulate) -> None:
+    assert classification("lenet", (1, 8, 8), 10).described() == CLASSIFICATION
+    run = simulate("language", SMALL["language"])
+    names = ["test_perplexity", "test_accuracy", "test_loss", "train_loss"]
+    assert [metric.name for metric in run.metrics] == names
+    assert [metric.higher_is_better for metric in run.metrics] == [False, True, False, False]
+    last = run.evaluations.iloc[-1]
+    assert last.test_perplexity == pytest.approx(math.exp(last.test_loss))
 
 
 @pytest.mark.parametrize(

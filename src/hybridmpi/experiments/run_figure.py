@@ -81,7 +81,7 @@ def draw_run(run: Run) -> Figure:
 
 
 def _title(panel: Axes, run: Run) -> None:
-    what = f"{run.setting('model', 'name')} on {run.setting('data', 'dataset')}"
+    what = " on ".join(reversed(run.learned.values()))
     how = (
         f"{run.setting('method', 'preset')} ({run.setting('method', 'aggregation')}), "
         f"{len(run.workers)} workers, batches of {run.setting('data', 'batch_size')}, "

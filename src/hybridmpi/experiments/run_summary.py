@@ -38,13 +38,19 @@ def _origin(run: Run) -> dict[str, str]:
     return {
         "status": run.status,
         "method": f"{run.setting('method', 'preset')} ({run.setting('method', 'aggregation')})",
-        "data": f"{run.setting('data', 'dataset')}, batches of {run.setting('data', 'batch_size')}",
-        "model": run.setting("model", "name"),
+        **_learned(run),
         "optimizer": run.setting("optimizer", "name")
         + f", learning rate {run.setting('optimizer', 'learning_rate')}",
         "seed": run.setting("run", "seed"),
         "workers": f"{len(run.workers)}{delayed}",
     }
+
+
+def _learned(run: Run) -> dict[str, str]:
+    what, *rest = run.learned.items()
+    name = "data" if what[0] == "dataset" else what[0]
+    batches = f"batches of {run.setting('data', 'batch_size')}"
+    return {name: f"{what[1]}, {batches}", **dict(rest)}
 
 
 def _progress(run: Run) -> dict[str, str]:

@@ -79,6 +79,16 @@ class Run:
         value = self.config.get(section, {}).get(field)
         return "unknown" if value is None else str(value)
 
+    @property
+    def learned(self) -> dict[str, str]:
+        """What was learned: the names of data set and model of images, else of the problem."""
+        if "dataset" in self.config.get("data", {}) or "problem" not in self.config:
+            return {
+                "dataset": self.setting("data", "dataset"),
+                "model": self.setting("model", "name"),
+            }
+        return {"problem": self.setting("problem", "name")}
+
     def accounting(self) -> Accounting:
         """Count the gradients by where they went."""
         accepted = self.gradients.accepted

@@ -48,8 +48,7 @@ def save_state_dict(run: Run, path: Path, force: bool = False) -> None:
     check_free(path, force)
     metadata = {
         "run": run.path.name,
-        "dataset": run.setting("data", "dataset"),
-        "model": run.setting("model", "name"),
+        **run.learned,
         "version": str(run.final_version),
     }
     tensors = save(state_dict(run), metadata=metadata)

@@ -140,7 +140,7 @@ def _exceeds(band: Band, bounds: tuple[float, float]) -> bool:
 def _limits(
     study: Study, row: BandRow, bands: dict[Cell, Bands]
 ) -> dict[Cell, tuple[float, float] | None]:
-    """Return the limits of each cell's y axis: the same for all that share a data set."""
+    """Return the limits of each cell's y axis: the same for all that share data and problem."""
     shared: dict[object, list[Band]] = {}
     for cell, named in bands.items():
         shared.setdefault(_scale_of(study, cell), []).extend(named.values())
@@ -149,8 +149,8 @@ def _limits(
 
 
 def _scale_of(study: Study, cell: Cell) -> object:
-    field = "data.dataset"
-    return dict(cell)[field] if field in varying_fields(study.cells) else None
+    varying = varying_fields(study.cells)
+    return tuple(dict(cell).get(f) for f in ("data.dataset", "problem.name") if f in varying)
 
 
 def _row_limits(row: BandRow, bands: list[Band]) -> tuple[float, float] | None:

@@ -80,7 +80,7 @@ def readings_of(findings: Findings) -> Iterator[Reading]:
         ]
         if presets.get(arm.variant) == "hybrid" and beside:
             runs = findings.runs(arm)
-            is_on_cifar10 = any(run.config["data"]["dataset"] == _DATASET for run in runs)
+            is_on_cifar10 = any(run.config["data"].get("dataset") == _DATASET for run in runs)
             departures = _departures(runs[0]) if runs else ()
             yield Reading(arm, beside[0], is_on_cifar10, tuple(departures))
 
@@ -96,8 +96,9 @@ def answer_to(claim: Claim, difference: PairedComparison) -> Answer:
 
 def _departures(run: Digest) -> Iterator[str]:
     data = run.config["data"]
-    if data["dataset"] != _DATASET:
-        yield data["dataset"]
+    learned = data.get("dataset") or run.config["problem"]["name"]
+    if learned != _DATASET:
+        yield learned
     if data["batch_size"] != _BATCH_SIZE:
         yield f"batch {data['batch_size']}"
     if end_s(run) != _DURATION_S:
