@@ -25,7 +25,7 @@ _REQUIREMENTS = {
 }
 _FORMS = ", or '3/lr', 'lr' or '2*lr', where lr is the initial learning rate"
 # In the location of an error pydantic names the chosen member of a union, too.
-_MEMBERS = {"number", "table", *SCHEDULES}
+_MEMBERS = {"number", "table", "list of numbers", "rule of numbers", *SCHEDULES}
 _LONGEST = 60
 
 

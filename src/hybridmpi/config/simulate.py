@@ -55,8 +55,11 @@ class SimulateSection(Table):
     """random factor of each compute time"""
     slowness: Annotated[
         Annotated[
-            Annotated[tuple[Factor, ...], Tag("list")] | Annotated[WorkerRule, Tag("rule")],
-            Discriminator(lambda given: "rule" if isinstance(given, str) else "list"),
+            Annotated[tuple[Factor, ...], Tag("list of numbers")]
+            | Annotated[WorkerRule, Tag("rule of numbers")],
+            Discriminator(
+                lambda given: "rule of numbers" if isinstance(given, str) else "list of numbers"
+            ),
         ],
         Changes.RESULT_IN_SIMULATION,
     ] = (1.0,)
