@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hybridmpi.config.experiment import load_experiment
 from hybridmpi.config.load import read_tree
+from hybridmpi.errors import UserError
+from hybridmpi.experiments.folder import form_in
 from hybridmpi.experiments.plan import Plan, plan
+from hybridmpi.experiments.protocol import digest
+from hybridmpi.runlog.attributes import read_attributes
 
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "jobs" / "paper"
@@ -74,20 +78,27 @@ def make_runs(name: str, data: Path, out: Path, processes: int) -> bool:
 def share_runs(name: str, out: Path) -> None:
     """Take over runs that another experiment has made: the same protocol gives the same bits.
 
-    The hash at the end of a run file's name says what the run does; `compare` checks it again.
+    What a run does is read from its file, since another version may have named it otherwise;
+    `compare` checks it again.
     """
-    there = defaultdict(list)
+    there = {}
     for path in sorted(out.glob("*/runs/*.h5")):
-        there[_hash(path.name)].append(path)
+        if path.parent.parent.name != name and (form := _form_of(path)) is not None:
+            there.setdefault(digest(form), path)
     for run in planned(name).runs:
-        target = out / name / run.file
-        if not target.exists() and (sources := there[_hash(run.file)]):
+        target, source = out / name / run.file, there.get(digest(run.form))
+        if not target.exists() and source is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.link(sources[0], target)
+            os.link(source, target)
 
 
-def _hash(file: str) -> str:
-    return file.rpartition("-")[2]
+def _form_of(path: Path) -> dict[str, Any] | None:
+    """Return what a run file's job does; None if it can't be taken over."""
+    try:
+        given = read_attributes(path)
+        return form_in(path, given) if given["status"] == "complete" else None
+    except UserError:
+        return None
 
 
 def _hybridmpi(*arguments: str) -> bool:

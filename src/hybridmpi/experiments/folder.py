@@ -24,7 +24,7 @@ from hybridmpi.experiments.plan import Plan, PlannedRun
 from hybridmpi.experiments.plan_file import PLAN, as_json, files_by_place, read_plan, write_plan
 from hybridmpi.experiments.protocol import canonical
 from hybridmpi.experiments.study import Place
-from hybridmpi.runlog.attributes import read_attributes
+from hybridmpi.runlog.attributes import Attributes, read_attributes
 from hybridmpi.runlog.replacing import replacing
 
 State = Literal["complete", "failed", "missing"]
@@ -125,15 +125,27 @@ def state_of(path: Path, run: PlannedRun) -> State:
     """
     try:
         given = read_attributes(path)
-        job = change_job(given.table("config"), (), str(path))
-        form = canonical(job, given["engine"], int(given["num_workers"]))
+        is_same = form_in(path, given) == run.form
     except UserError:
         return "missing"
-    revision = given.get("protocol_revision", _BEFORE_REVISIONS)
-    if revision != PROTOCOL_REVISION or form != run.form:
-        return "missing"
     endings: dict[str, State] = {"complete": "complete", "failed": "failed"}
-    return endings.get(given["status"], "missing")
+    return endings.get(given["status"], "missing") if is_same else "missing"
+
+
+def form_in(path: Path, given: Attributes) -> dict[str, Any] | None:
+    """Return the canonical form of a run file's job; None if it is of another revision.
+
+    Args:
+        path: The run file.
+        given: Its attributes.
+
+    Raises:
+        UserError: If they are not those of a run with a job.
+    """
+    if given.get("protocol_revision", _BEFORE_REVISIONS) != PROTOCOL_REVISION:
+        return None
+    job = change_job(given.table("config"), (), str(path))
+    return canonical(job, given["engine"], int(given["num_workers"]))
 
 
 def failure_of(path: Path) -> str:

@@ -56,7 +56,7 @@ def canonical(job: Job, engine: str, num_workers: int) -> dict[str, Any]:
     return form
 
 
-def digest(form: dict[str, Any]) -> str:
+def digest(form: Mapping[str, Any]) -> str:
     """Return a short hash of a canonical form."""
     text = json.dumps(form, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
