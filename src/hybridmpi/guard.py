@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_LIMIT_S = 10.0  # mpirun gives its ranks some seconds
+TERMINATE_LIMIT_S = 10.0  # for mpirun to end its ranks, which takes it two seconds
 _POLL_S = 0.05
 
 
@@ -67,7 +67,7 @@ def _pids(leader: int) -> list[int]:
 
 def _end_session(leader: int) -> None:
     """End the leader gently, so that it can end others; then kill what is left."""
-    deadline_s = time.monotonic() + _LIMIT_S
+    deadline_s = time.monotonic() + TERMINATE_LIMIT_S
     with suppress(ProcessLookupError, PermissionError):
         if os.getsid(leader) == leader:
             os.kill(leader, signal.SIGTERM)

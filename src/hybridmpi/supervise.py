@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple
 
-from hybridmpi.guard import kill_session, started_guard
+from hybridmpi.guard import TERMINATE_LIMIT_S, kill_session, started_guard
 from hybridmpi.launcher import CommandLine
 from hybridmpi.relay import Relay
 
 STOP_LIMIT_S = 30.0
 _ASK_AGAIN_S = 5.0  # MPICH's mpirun loses a signal that comes before its ranks are up
-_TERMINATE_LIMIT_S = 2.0
 _RELAY_LIMIT_S = 2.0
 _POLL_S = 0.05
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -169,7 +168,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_TERMINATE_LIMIT_S)
+            process.wait(TERMINATE_LIMIT_S)
     # Open MPI's ranks are in process groups of their own, but in mpirun's session. MPICH's are in
     # other sessions, and their proxy ends them as soon as mpirun is gone.
     kill_session(process.pid)
