@@ -74,10 +74,14 @@ def test_as_many_are_evaluated_at_a_time_as_fit_the_room() -> None:
 def test_torch_does_not_import_its_compiler() -> None:
     code = """
 import sys
+import torch
 from torch import nn
 from hybridmpi.learning.activations import activation_bytes
+from hybridmpi.learning.problems.images import classification
 
-assert activation_bytes(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2)).training > 0
+examples = (torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64))
+model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+assert activation_bytes(classification("tried", (1, 2, 2), 2), model, examples).training > 0
 assert "torch._dynamo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -83,8 +83,8 @@ def _is_ours(function: Callable[..., Any]) -> bool:
         return _is_ours(function.func)
     if isinstance(function, MethodType):
         return type(function.__self__).__module__.startswith(_OURS)
-    of = function.__module__ if isinstance(function, FunctionType) else type(function).__module__
-    return of.startswith(_OURS)
+    of = function if isinstance(function, FunctionType) else type(function)
+    return (of.__module__ or "").startswith(_OURS)  # code that is executed from a string has none
 
 
 def _is_known(module: nn.Module) -> bool:
@@ -106,7 +106,7 @@ def _is_as_it_came(module: nn.Module) -> bool:
 def _is_foreign(value: object) -> bool:
     """Say whether an attribute is a function that isn't torch's, such as a forward put in later."""
     if isinstance(value, FunctionType | MethodType):
-        return not value.__module__.startswith(("torch.", "torchvision."))
+        return not (value.__module__ or "").startswith(("torch.", "torchvision."))
     return isinstance(value, partial)
 
 

@@ -131,7 +131,9 @@ def _gives_plain(module: nn.Module, name: str) -> bool:
 
 
 def _is_users(function: object) -> bool:
-    return isinstance(function, FunctionType) and not function.__module__.startswith("torch")
+    if not isinstance(function, FunctionType):
+        return False
+    return not (function.__module__ or "").startswith("torch")
 
 
 def _is_constant(value: object) -> bool:
