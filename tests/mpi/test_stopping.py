@@ -70,8 +70,8 @@ def test_run_does_not_wait_for_ever_for_a_worker_that_computes(ranks: Any) -> No
         "run.gradient_limit": 20,
         "run.straggler_limit_s": 1,
         "delays.fraction": 0.5,
-        "delays.min_s": 1000,
-        "delays.max_s": 1000,
+        "delays.min_s": 500,
+        "delays.max_s": 500,
     }
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     with ranks.launched(3, *settings) as running:
