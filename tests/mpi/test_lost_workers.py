@@ -35,9 +35,13 @@ MESSAGES = {"run.transport": "messages"}
 TWO = {"method.threshold": "{schedule='constant', value=2}"}
 WAYS: dict[str, dict[str, Any]] = {
     "hybrid, shared memory": HYBRID,
-    "async, collective": {"method.preset": "async"} | COLLECTIVE,
     "k-batch-async, messages": {"method.preset": "k-batch-async"} | TWO | MESSAGES,
-    "rennala, shared, dropped": {"method.preset": "rennala", "faults.lost_shard": "drop"} | TWO,
+    "rennala, collective, dropped": {
+        "method.preset": "rennala",
+        "faults.lost_shard": "drop",
+    }
+    | TWO
+    | COLLECTIVE,
 }
 
 

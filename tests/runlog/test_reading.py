@@ -176,16 +176,27 @@ def test_forked_process_has_a_reader_of_its_own(small_run: Path) -> None:
 def test_interrupted_reading_leaves_nothing_behind(
     small_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    does(monkeypatch, "import time; time.sleep(60)")
+    does(monkeypatch, "import time; time.sleep(300)")
     main = threading.main_thread().ident
+    assert main is not None
+
+    def sleepers() -> list[psutil.Process]:
+        return [p for p in psutil.Process().children() if "time.sleep(300)" in str(p.cmdline())]
+
+    def interrupt_reading() -> None:
+        while not sleepers():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        signal.pthread_kill(main, signal.SIGINT)
+
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' jobs ignore it
-    threading.Timer(0.5, signal.pthread_kill, [main, signal.SIGINT]).start()
+    threading.Thread(target=interrupt_reading, daemon=True).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             read_attributes(small_run)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert not readers()
+    assert not sleepers()
     monkeypatch.undo()
     assert len(read_run(small_run).gradients) == 5
 
